@@ -1,0 +1,149 @@
+//! A whole backup in front of you: two AWS accounts on loopback, a dozen tables, one run, and the proof.
+//!
+//! `cargo run --release --example quickstart` seeds the source account, runs the real `run` command through
+//! real queues and a real assumed role, and compares the copy with the source, item by item.
+//! `-- --full` does the same with every awkward table there is; `-- --output json` prints one JSON object.
+
+mod compare;
+
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use loopback_aws::sample::{self, SampleTable};
+use loopback_aws::{BACKUP_ACCOUNT, BUCKET, EXTERNAL_ID, Loopback, REGION, SOURCE_ACCOUNT, SOURCE_ROLE_ARN};
+
+/// Says that this process is the program itself, started by the quick start with its environment.
+const AS_PROGRAM: &str = "as-program";
+
+fn main() -> Result<ExitCode> {
+    let mut arguments: Vec<String> = std::env::args().collect();
+    if arguments.get(1).is_some_and(|first| first == AS_PROGRAM) {
+        arguments.remove(1);
+        return Ok(program(arguments));
+    }
+    let json = arguments.windows(2).any(|pair| pair == ["--output", "json"]);
+    let full = arguments.iter().any(|argument| argument == "--full");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(quickstart(full, json))
+}
+
+/// What `src/main.rs` does, with the command line of the parent.
+fn program(arguments: Vec<String>) -> ExitCode {
+    use dynamodb_backup::{cli::Cli, commands, exit::Exit};
+    let run = |cli: Cli| {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(commands::run(&cli)).unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            Exit::from(error.kind())
+        })
+    };
+    Cli::read(arguments).map_or_else(ExitCode::from, |cli| run(cli).into())
+}
+
+async fn quickstart(full: bool, json: bool) -> Result<ExitCode> {
+    let say = |text: &str| {
+        if !json {
+            println!("{text}")
+        }
+    };
+    let aws = Loopback::start().await?;
+    aws.deploy();
+
+    say("seeding the source account 111111111111 on a loopback AWS …");
+    let tables = if full { full_input() } else { sample::shop() };
+    let seeded = tables.len();
+    let (aws, names) = tokio::task::spawn_blocking(move || seed(aws, tables)).await??;
+
+    say(&format!(
+        "{seeded} tables are there; backing them up into account 222222222222:\n\n  $ dynamodb-backup run\n"
+    ));
+    let started = Instant::now();
+    let (endpoint, output) = (aws.endpoint(), if json { "json" } else { "text" });
+    let run = tokio::task::spawn_blocking(move || run_program(&endpoint, output)).await??;
+    let seconds = started.elapsed().as_secs_f64();
+
+    say("\ncomparing every item of the copy with its source, through the plain SDK …");
+    let (items, differing) = compare_all(&aws, &names).await?;
+    let equal = differing.is_empty();
+    if json {
+        let outcome = serde_json::from_str::<serde_json::Value>(&run.stdout)?["outcome"].clone();
+        let summary = serde_json::json!({
+            "outcome": outcome, "tables": names.len(), "items": items, "equal": equal, "run_seconds": seconds
+        });
+        println!("{summary}");
+    } else {
+        differing.iter().take(20).for_each(|difference| println!("  differs: {difference}"));
+        println!("{}", farewell(&aws, names.len(), items, equal, seconds));
+    }
+    Ok(if run.success && equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every kind of table: awkward ones, 300 small ones, and one of 200,000 items.
+fn full_input() -> Vec<SampleTable> {
+    let mut tables = sample::shop();
+    tables.extend(sample::awkward());
+    tables.extend(sample::many(300));
+    tables.push(sample::large(200_000));
+    tables
+}
+
+fn seed(aws: Loopback, tables: Vec<SampleTable>) -> Result<(Loopback, Vec<String>)> {
+    let mut names = Vec::new();
+    for table in tables {
+        names.push(table.name().to_owned());
+        table.load(&aws, SOURCE_ACCOUNT).map_err(anyhow::Error::msg)?;
+    }
+    Ok((aws, names))
+}
+
+struct Run {
+    success: bool,
+    stdout: String,
+}
+
+/// Runs the program in a process of its own, pointed at loopback by its environment alone.
+fn run_program(endpoint: &str, output: &str) -> Result<Run> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([AS_PROGRAM, "run", "--output", output]);
+    command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_REGION", REGION);
+    command.env("AWS_ACCESS_KEY_ID", BACKUP_ACCOUNT).env("AWS_SECRET_ACCESS_KEY", "loopback");
+    command.env("BACKUP_BUCKET", BUCKET).env("BACKUP_LOG", "warn");
+    command.env("BACKUP_ROLE_ARN", SOURCE_ROLE_ARN).env("BACKUP_EXTERNAL_ID", EXTERNAL_ID);
+    let json = output == "json";
+    command.stdout(if json { Stdio::piped() } else { Stdio::inherit() });
+    let done = command.spawn()?.wait_with_output().context("run the program")?;
+    ensure!(done.status.code().is_some(), "the program was killed");
+    Ok(Run { success: done.status.success(), stdout: String::from_utf8(done.stdout)? })
+}
+
+/// The number of items in the source, and every difference between it and the copy.
+async fn compare_all(aws: &Loopback, names: &[String]) -> Result<(u64, Vec<String>)> {
+    let source = compare::client(&aws.endpoint(), SOURCE_ACCOUNT, REGION).await;
+    let copy = compare::client(&aws.endpoint(), BACKUP_ACCOUNT, REGION).await;
+    let (mut items, mut differing) = (0, Vec::new());
+    for name in names {
+        let comparison = compare::compare((&source, name), (&copy, name)).await;
+        let comparison = comparison.with_context(|| format!("compare table {name}"))?;
+        items += comparison.items;
+        differing.extend(comparison.differing.into_iter().map(|key| format!("{name}: {key}")));
+    }
+    Ok((items, differing))
+}
+
+fn farewell(aws: &Loopback, tables: usize, items: u64, equal: bool, seconds: f64) -> String {
+    let keys = aws.bucket(BUCKET).keys();
+    let summary = keys.iter().find(|key| key.ends_with("manifest-summary.json")).map(String::as_str);
+    let verdict = if equal { "equal" } else { "NOT equal" };
+    format!(
+        "{tables} tables, {items} items: copy and source are {verdict}. The run took {seconds:.1} s and left \
+         {} objects in the bucket, each written once.\n\n\
+         What to look at next:\n  \
+         an export's manifest  {}\n  \
+         the bucket format     ARCHITECTURE.md\n  \
+         an AWS to play with   cargo run --release -p loopback-aws, then dynamodb-backup run, status, list, show\n  \
+         a deployment          README.md",
+        keys.len(),
+        summary.unwrap_or("none"),
+    )
+}

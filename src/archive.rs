@@ -1,0 +1,308 @@
+//! What lies in the bucket: an append-only log, and no other state.
+//!
+//! Every object is created once and never changed. Status, resume and completion are all derived from what
+//! is there; the layout is in [`layout`], and `ARCHITECTURE.md` specifies it for other programs.
+
+pub mod layout;
+pub mod manifest;
+pub mod marker;
+pub mod part;
+pub mod record;
+mod state;
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use self::layout::{Layout, RunId, TableFolder};
+use self::manifest::Manifest;
+use self::part::{Part, content_md5};
+use self::record::{Report, Run, Table, TableRecord, TableResult};
+pub use self::state::TableState;
+use crate::aws::s3::{Bucket, Creation, Head, NewObject};
+use crate::config::Compression;
+use crate::error::{Context, Error, Result};
+use crate::table::TableName;
+
+/// Version of every object the archive writes in JSON.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Runs and tables kept in memory: they never change, and every job asks for them.
+const MAX_CACHED: usize = 10_000;
+
+/// The archive in one bucket, under one prefix.
+#[derive(Debug)]
+pub struct Archive {
+    bucket: Bucket,
+    layout: Layout,
+    runs: Cache<RunId, Run>,
+    tables: Cache<(RunId, TableName), Table>,
+}
+
+/// Who put a part, and what its marker will need to know: kept with the part itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartHead {
+    pub attempt: String,
+    pub items: u64,
+    pub bytes: u64,
+    pub md5: String,
+    pub etag: String,
+    /// When the scan of the part's segment began.
+    pub scan_started_at: jiff::Timestamp,
+}
+
+impl Archive {
+    pub fn new(bucket: Bucket, prefix: &str) -> Self {
+        Self { bucket, layout: Layout::new(prefix), runs: Cache::default(), tables: Cache::default() }
+    }
+
+    pub fn bucket_name(&self) -> &str {
+        self.bucket.name()
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub fn folder(&self, run: &RunId, table: &TableName) -> TableFolder {
+        self.layout.table_folder(run, table)
+    }
+
+    /// Creates a JSON object; false when the key was taken, which means that someone else was first.
+    pub async fn create<T: Serialize>(&self, key: &str, value: &T) -> Result<bool> {
+        let mut body = serde_json::to_vec_pretty(value).expect("records are plain data with string keys");
+        body.push(b'\n');
+        self.create_bytes(key, body.into(), "application/json").await
+    }
+
+    async fn create_bytes(&self, key: &str, body: Bytes, content_type: &'static str) -> Result<bool> {
+        let content_md5 = Some(content_md5(&body));
+        let object = NewObject { body, content_type, content_md5, metadata: HashMap::new() };
+        Ok(self.bucket.create(key, object).await? != Creation::Exists)
+    }
+
+    /// Reads a JSON object, or `None` where there is none.
+    pub async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let Some(body) = self.bucket.get(key).await? else { return Ok(None) };
+        serde_json::from_slice(&body).map(Some).map_err(|error| {
+            Error::permanent(format!("read s3://{}/{key} as JSON", self.bucket.name())).with_source(error)
+        })
+    }
+
+    /// Reads a JSON object that must be there.
+    ///
+    /// # Errors
+    /// Permanent when it is missing.
+    pub async fn require<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
+        let missing = || Error::permanent(format!("s3://{}/{key} is missing", self.bucket.name()));
+        self.read(key).await?.ok_or_else(missing)
+    }
+
+    pub async fn exists(&self, key: &str) -> Result<bool> {
+        self.bucket.exists(key).await
+    }
+
+    /// The ids of all runs whose names sort after `floor`, oldest first.
+    pub async fn runs(&self, floor: &str) -> Result<Vec<RunId>> {
+        let folders = self.bucket.folders(&self.layout.runs(), floor).await?;
+        Ok(folders.iter().filter_map(|name| RunId::parse(name).ok()).collect())
+    }
+
+    pub async fn run(&self, run: &RunId) -> Result<Option<Arc<Run>>> {
+        let key = self.layout.run(run);
+        self.runs.get_or_read(run, self.read(&key)).await
+    }
+
+    pub async fn table(&self, run: &RunId, table: &TableName) -> Result<Option<Arc<Table>>> {
+        let id = (run.clone(), table.clone());
+        let key = self.folder(run, table).table();
+        let read = async { self.read::<TableRecord>(&key).await?.map(Table::try_from).transpose() };
+        self.tables.get_or_read(&id, read).await
+    }
+
+    pub async fn report(&self, run: &RunId) -> Result<Option<Report>> {
+        self.read(&self.layout.report(run)).await
+    }
+
+    /// The names of the tables that have their result.
+    pub async fn finished_tables(&self, run: &RunId) -> Result<Vec<TableName>> {
+        let folder = self.layout.results(run);
+        let listed = self.bucket.list(&folder).await?;
+        let names =
+            listed.iter().filter_map(|object| object.key.strip_prefix(&folder)?.strip_suffix(".json"));
+        names.map(TableName::parse).collect()
+    }
+
+    pub async fn result(&self, run: &RunId, table: &TableName) -> Result<Option<TableResult>> {
+        self.read(&self.layout.result(run, table)).await
+    }
+
+    /// When something last appeared in the run.
+    pub async fn last_progress(&self, run: &RunId) -> Result<Option<jiff::Timestamp>> {
+        let objects = self.bucket.list(&self.layout.run_folder(run)).await?;
+        Ok(objects.iter().filter_map(|object| object.last_modified).max())
+    }
+
+    /// What has happened to a table so far, from one listing.
+    pub async fn state(&self, run: &RunId, table: &TableName) -> Result<TableState> {
+        let folder = self.folder(run, table).state();
+        let listed = self.bucket.list(&folder).await?;
+        Ok(TableState::of(listed.iter().filter_map(|object| object.key.strip_prefix(&folder))))
+    }
+
+    /// What has happened to every table of a run so far, from one listing.
+    pub async fn states(&self, run: &RunId) -> Result<HashMap<String, TableState>> {
+        let folder = format!("{}tables/", self.layout.run_folder(run));
+        let mut states: HashMap<String, TableState> = HashMap::new();
+        for object in self.bucket.list(&folder).await? {
+            let path = object.key.strip_prefix(&folder).and_then(|path| path.split_once('/'));
+            if let Some((table, path)) = path {
+                let state = states.entry(table.to_owned()).or_default();
+                if let Some(marker) = path.strip_prefix("state/") {
+                    state.add(marker);
+                }
+            }
+        }
+        Ok(states)
+    }
+
+    /// Creates a part. False when its place is taken by somebody else's; a part that carries our own attempt
+    /// and checksum is ours, put by a request whose answer was lost.
+    pub async fn create_part(&self, key: &str, part: &Part, head: &PartHead) -> Result<Option<String>> {
+        let object = NewObject {
+            body: part.body.clone(),
+            content_type: "application/octet-stream",
+            content_md5: Some(part.md5.clone()),
+            metadata: head.to_metadata(),
+        };
+        if let Creation::Created { etag } = self.bucket.create(key, object).await? {
+            return Ok(Some(etag));
+        }
+        let found = self.part_head(key).await?;
+        let ours = found.attempt == head.attempt && found.md5 == head.md5;
+        Ok(ours.then_some(found.etag))
+    }
+
+    /// The heads of a segment's parts, in order, each with its key.
+    ///
+    /// # Errors
+    /// Permanent when a part is missing between others.
+    pub async fn parts(
+        &self,
+        folder: &TableFolder,
+        segment: u32,
+        compression: Compression,
+    ) -> Result<Vec<PartHead>> {
+        let mut heads = Vec::new();
+        for (part, object) in (0..).zip(self.bucket.list(&folder.parts(segment)).await?) {
+            let expected = folder.part(segment, part, compression);
+            if object.key != expected {
+                return Err(Error::permanent(format!(
+                    "part {expected} is missing, but {} is there",
+                    object.key
+                )));
+            }
+            heads.push(self.part_head(&object.key).await?);
+        }
+        Ok(heads)
+    }
+
+    async fn part_head(&self, key: &str) -> Result<PartHead> {
+        let head = self.bucket.head(key).await?;
+        let head = head.ok_or_else(|| Error::permanent(format!("part {key} is missing")))?;
+        PartHead::from_head(&head)
+            .ok_or_else(|| Error::permanent(format!("part {key} was not written by this program")))
+    }
+
+    /// A part's compressed bytes.
+    ///
+    /// # Errors
+    /// Permanent when it is missing.
+    pub async fn part(&self, key: &str) -> Result<Bytes> {
+        let body = self.bucket.get(key).await?;
+        body.ok_or_else(|| {
+            Error::permanent(format!("part {key} is missing from bucket {}", self.bucket.name()))
+        })
+    }
+
+    /// Puts the native manifest; the summary is last, because it is what makes the backup exist.
+    pub async fn create_manifest(&self, folder: &TableFolder, manifest: Manifest) -> Result<()> {
+        let objects = [
+            (folder.started(), Bytes::new()),
+            (checksum_key(&folder.manifest_files()), content_md5(manifest.files.as_bytes()).into()),
+            (folder.manifest_files(), manifest.files.into()),
+            (checksum_key(&folder.manifest_summary()), content_md5(manifest.summary.as_bytes()).into()),
+            (folder.manifest_summary(), manifest.summary.into()),
+        ];
+        for (key, body) in objects {
+            self.create_bytes(&key, body, "application/octet-stream").await.context("write the manifest")?;
+        }
+        Ok(())
+    }
+}
+
+/// `manifest-files.json` → `manifest-files.md5`, as in DynamoDB's own exports.
+fn checksum_key(key: &str) -> String {
+    format!("{}.md5", key.trim_end_matches(".json"))
+}
+
+impl PartHead {
+    fn to_metadata(&self) -> HashMap<String, String> {
+        HashMap::from([
+            ("attempt".to_owned(), self.attempt.clone()),
+            ("items".to_owned(), self.items.to_string()),
+            ("md5".to_owned(), self.md5.clone()),
+            ("scan-started-at".to_owned(), self.scan_started_at.to_string()),
+        ])
+    }
+
+    fn from_head(head: &Head) -> Option<Self> {
+        let metadata = |name| head.metadata.get(name);
+        Some(Self {
+            attempt: metadata("attempt")?.clone(),
+            items: metadata("items")?.parse().ok()?,
+            bytes: head.size_bytes,
+            md5: metadata("md5")?.clone(),
+            etag: head.etag.clone(),
+            scan_started_at: metadata("scan-started-at")?.parse().ok()?,
+        })
+    }
+}
+
+/// Objects that never change, by their id.
+#[derive(Debug)]
+struct Cache<K, V>(Mutex<HashMap<K, Arc<V>>>);
+
+impl<K, V> Default for Cache<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash, V> Cache<K, V> {
+    async fn get_or_read(
+        &self,
+        id: &K,
+        read: impl Future<Output = Result<Option<V>>>,
+    ) -> Result<Option<Arc<V>>> {
+        if let Some(found) = self.lock().get(id) {
+            return Ok(Some(Arc::clone(found)));
+        }
+        let Some(value) = read.await? else { return Ok(None) };
+        let value = Arc::new(value);
+        let mut entries = self.lock();
+        if entries.len() >= MAX_CACHED {
+            entries.clear();
+        }
+        entries.insert(id.clone(), Arc::clone(&value));
+        Ok(Some(value))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<K, Arc<V>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,204 @@
+//! A part: lines of `{"Item":{…}}`, compressed as one frame, with the MD5 that the manifest lists.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use flate2::bufread::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use md5::{Digest, Md5};
+
+use crate::config::Compression;
+use crate::error::{Error, Result};
+use crate::page::Page;
+
+/// A part that is being filled. All of its methods are CPU work for a blocking thread.
+pub struct PartWriter {
+    encoder: Encoder,
+    items: u64,
+    raw_bytes: u64,
+}
+
+/// A part that is ready to be put.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub body: Bytes,
+    /// Base64 of the body's MD5.
+    pub md5: String,
+    pub items: u64,
+    /// Size of the lines before compression.
+    pub raw_bytes: u64,
+}
+
+enum Encoder {
+    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+    Gzip(GzEncoder<Vec<u8>>),
+}
+
+impl PartWriter {
+    pub fn new(compression: Compression) -> io::Result<Self> {
+        let encoder = match compression {
+            Compression::Zstd(level) => {
+                let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), level)?;
+                encoder.include_checksum(true)?;
+                Encoder::Zstd(encoder)
+            }
+            Compression::Gzip(level) => {
+                Encoder::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::new(level)))
+            }
+        };
+        Ok(Self { encoder, items: 0, raw_bytes: 0 })
+    }
+
+    /// Appends every item of a page.
+    pub fn append(&mut self, page: &Page) -> io::Result<()> {
+        self.raw_bytes += match &mut self.encoder {
+            Encoder::Zstd(encoder) => page.write_lines(encoder)?,
+            Encoder::Gzip(encoder) => page.write_lines(encoder)?,
+        };
+        self.items += page.len() as u64;
+        Ok(())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.items == 0
+    }
+
+    /// Compressed bytes that have left the encoder so far.
+    pub fn compressed_bytes(&self) -> u64 {
+        let written = match &self.encoder {
+            Encoder::Zstd(encoder) => encoder.get_ref(),
+            Encoder::Gzip(encoder) => encoder.get_ref(),
+        };
+        written.len() as u64
+    }
+
+    pub fn raw_bytes(&self) -> u64 {
+        self.raw_bytes
+    }
+
+    pub fn finish(self) -> io::Result<Part> {
+        let body = match self.encoder {
+            Encoder::Zstd(encoder) => encoder.finish()?,
+            Encoder::Gzip(encoder) => encoder.finish()?,
+        };
+        let md5 = content_md5(&body);
+        Ok(Part { body: body.into(), md5, items: self.items, raw_bytes: self.raw_bytes })
+    }
+}
+
+/// Base64 of the MD5: the form of S3's `Content-MD5` and of DynamoDB's manifests.
+pub fn content_md5(body: &[u8]) -> String {
+    STANDARD.encode(Md5::digest(body))
+}
+
+/// Reads the lines of a part's body, one at a time.
+pub struct PartReader {
+    lines: BufReader<Box<dyn Read + Send>>,
+}
+
+impl PartReader {
+    /// Opens a body whose MD5 must be `md5`.
+    ///
+    /// # Errors
+    /// Permanent when it is not: nothing of a corrupt part may be used.
+    pub fn open(key: &str, body: Bytes, md5: &str, compression: Compression) -> Result<Self> {
+        let actual = content_md5(&body);
+        if actual != md5 {
+            return Err(Error::permanent(format!(
+                "part {key} is corrupt: its MD5 is {actual}, its marker says {md5}"
+            )));
+        }
+        let bytes = io::Cursor::new(body);
+        let decoder: Box<dyn Read + Send> = match compression {
+            Compression::Zstd(_) => {
+                Box::new(zstd::stream::read::Decoder::with_buffer(bytes).map_err(unreadable(key))?)
+            }
+            Compression::Gzip(_) => Box::new(MultiGzDecoder::new(bytes)),
+        };
+        Ok(Self { lines: BufReader::with_capacity(1 << 16, decoder) })
+    }
+
+    /// Reads the next line into `line` without its newline; false at the end of the part.
+    pub fn next_line(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
+        line.clear();
+        if self.lines.read_until(b'\n', line)? == 0 {
+            return Ok(false);
+        }
+        if line.pop_if(|last| *last == b'\n').is_none() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the last line has no end"));
+        }
+        Ok(true)
+    }
+
+    /// The last line of the part, which says where the next part begins.
+    pub fn last_line(mut self) -> io::Result<Option<Vec<u8>>> {
+        let (mut line, mut last) = (Vec::new(), None);
+        while self.next_line(&mut line)? {
+            last = Some(std::mem::take(&mut line));
+        }
+        Ok(last)
+    }
+}
+
+/// An error of a part whose bytes cannot be decoded, although its MD5 is right.
+pub fn unreadable(key: &str) -> impl Fn(io::Error) -> Error {
+    let context = format!("part {key} cannot be decompressed");
+    move |error| Error::permanent(context.clone()).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(items: &[&str]) -> Page {
+        let body = format!(
+            r#"{{"Items":[{}],"Count":{},"ScannedCount":{}}}"#,
+            items.join(","),
+            items.len(),
+            items.len()
+        );
+        Page::parse(body.into()).expect("a page")
+    }
+
+    fn lines(reader: &mut PartReader) -> Vec<String> {
+        let (mut line, mut lines) = (Vec::new(), Vec::new());
+        while reader.next_line(&mut line).expect("readable") {
+            lines.push(String::from_utf8(line.clone()).expect("UTF-8"));
+        }
+        lines
+    }
+
+    #[test]
+    fn lines_come_back_as_they_were_written_with_either_codec() {
+        for compression in [Compression::Zstd(1), Compression::Gzip(6)] {
+            let mut writer = PartWriter::new(compression).expect("a writer");
+            writer.append(&page(&[r#"{"pk":{"S":"a"}}"#, r#"{"pk":{"S":"é\n"}}"#])).expect("appended");
+            writer.append(&page(&[r#"{"pk":{"N":"-0"}}"#])).expect("appended");
+            let part = writer.finish().expect("finished");
+            assert_eq!(part.items, 3);
+
+            let open = || PartReader::open("key", part.body.clone(), &part.md5, compression).expect("opens");
+            let expected = [
+                r#"{"Item":{"pk":{"S":"a"}}}"#,
+                r#"{"Item":{"pk":{"S":"é\n"}}}"#,
+                r#"{"Item":{"pk":{"N":"-0"}}}"#,
+            ];
+            assert_eq!(lines(&mut open()), expected);
+            assert_eq!(part.raw_bytes, expected.iter().map(|line| line.len() as u64 + 1).sum::<u64>());
+            assert_eq!(open().last_line().expect("readable").as_deref(), Some(expected[2].as_bytes()));
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_is_found_before_the_first_line() {
+        let writer = PartWriter::new(Compression::Zstd(1)).expect("a writer");
+        let part = writer.finish().expect("finished");
+        let mut body = part.body.to_vec();
+        body[3] ^= 1;
+        let error = PartReader::open("the/key", body.into(), &part.md5, Compression::Zstd(1));
+        let error = error.err().expect("refused");
+        assert!(error.to_string().contains("part the/key is corrupt"), "{error}");
+    }
+}

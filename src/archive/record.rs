@@ -1,0 +1,222 @@
+//! The objects that say what a run is, what each table in it is, and what became of them.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::layout::RunId;
+use super::marker::{Provision, Window};
+use crate::config::Compression;
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::schema::TableDefinition;
+use crate::table::{Selection, TableName};
+
+/// `run.json`: what was asked, and what was found. Never changes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Run {
+    pub version: u32,
+    pub run: RunId,
+    pub tool_version: String,
+    pub source: Source,
+    pub backup: Account,
+    pub requested: Selection,
+    pub consistent_read: bool,
+    pub planned_at: Timestamp,
+    /// The selected tables, by name.
+    pub tables: Vec<TableName>,
+}
+
+/// The account and region a run backs up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    pub name: String,
+    pub role_arn: String,
+    #[serde(flatten)]
+    pub account: Account,
+}
+
+/// One account in one region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    pub account_id: String,
+    pub region: String,
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.account_id, self.region)
+    }
+}
+
+/// `table.json`, as it lies in the bucket: the definition is DynamoDB's own JSON, whole.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TableRecord {
+    pub version: u32,
+    pub table: TableName,
+    pub target: TableName,
+    pub plan: Plan,
+    pub compression: Compression,
+    pub described_at: Timestamp,
+    pub definition: Box<RawValue>,
+}
+
+/// [`TableRecord`] with its definition read.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub name: TableName,
+    pub target: TableName,
+    pub plan: Plan,
+    pub compression: Compression,
+    pub described_at: Timestamp,
+    pub definition: TableDefinition,
+}
+
+impl TryFrom<TableRecord> for Table {
+    type Error = Error;
+
+    fn try_from(record: TableRecord) -> Result<Self> {
+        let definition = serde_json::from_str(record.definition.get()).map_err(|error| {
+            Error::permanent(format!("read the definition of table {}", record.table)).with_source(error)
+        })?;
+        Ok(Self {
+            name: record.table,
+            target: record.target,
+            plan: record.plan,
+            compression: record.compression,
+            described_at: record.described_at,
+            definition,
+        })
+    }
+}
+
+/// What became of a table or a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Archived, and in the live copy to the last item.
+    Complete,
+    /// Archived, but not wholly in the live copy (a table); not all tables complete (a run).
+    Partial,
+    /// Not archived.
+    Failed,
+    /// Not attempted: the table could not be backed up now, or another run was going on.
+    Skipped,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Complete => "complete",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        })
+    }
+}
+
+/// `results/<table>.json`: the outcome of one table.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TableResult {
+    pub table: TableName,
+    pub outcome: Outcome,
+    /// Why the outcome is not complete, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    #[serde(default)]
+    pub items_exported: u64,
+    #[serde(default)]
+    pub items_written: u64,
+    #[serde(default)]
+    pub items_failed: u64,
+    #[serde(default)]
+    pub parts: u64,
+    /// Compressed size of the parts.
+    #[serde(default)]
+    pub archive_bytes: u64,
+    #[serde(default)]
+    pub read_units: f64,
+    #[serde(default)]
+    pub write_units: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Window>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provision: Option<Provision>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<String>,
+    pub finished_at: Timestamp,
+}
+
+impl TableResult {
+    /// The result of a table of which nothing was done.
+    pub fn empty(table: TableName, outcome: Outcome, reason: String) -> Self {
+        Self {
+            table,
+            outcome,
+            reasons: vec![reason],
+            items_exported: 0,
+            items_written: 0,
+            items_failed: 0,
+            parts: 0,
+            archive_bytes: 0,
+            read_units: 0.0,
+            write_units: 0.0,
+            scan: None,
+            provision: None,
+            drift: Vec::new(),
+            finished_at: Timestamp::now(),
+        }
+    }
+}
+
+/// `report.json`: the outcome of a run. Its existence is what ends the run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    pub run: RunId,
+    pub source: String,
+    pub outcome: Outcome,
+    /// Why the run as a whole failed or was skipped, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub finished_at: Timestamp,
+    pub tables: Vec<TableResult>,
+}
+
+impl Report {
+    /// The report of a run of which every table has its result.
+    pub fn of(run: &Run, tables: Vec<TableResult>) -> Self {
+        let all = |outcome| tables.iter().all(|table| table.outcome == outcome);
+        let archived = |table: &TableResult| matches!(table.outcome, Outcome::Complete | Outcome::Partial);
+        let (outcome, reason) = if tables.is_empty() {
+            (Outcome::Failed, Some("no table of the source is selected".to_owned()))
+        } else if all(Outcome::Complete) {
+            (Outcome::Complete, None)
+        } else if tables.iter().any(archived) {
+            (Outcome::Partial, None)
+        } else {
+            (Outcome::Failed, Some("no table could be backed up".to_owned()))
+        };
+        Self {
+            run: run.run.clone(),
+            source: run.source.name.clone(),
+            outcome,
+            reason,
+            finished_at: Timestamp::now(),
+            tables,
+        }
+    }
+
+    /// The report of a run that ended before its tables did.
+    pub fn without_tables(run: &Run, outcome: Outcome, reason: String, tables: Vec<TableResult>) -> Self {
+        Self {
+            run: run.run.clone(),
+            source: run.source.name.clone(),
+            outcome,
+            reason: Some(reason),
+            finished_at: Timestamp::now(),
+            tables,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What has happened to one table, read off the names of its markers.
+
+use std::collections::BTreeSet;
+
+use super::layout::Stage;
+
+/// The markers of a table, by what they say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableState {
+    pub provisioned: bool,
+    /// Segments that are exported.
+    pub exported: BTreeSet<u32>,
+    /// Segments that are written.
+    pub written: BTreeSet<u32>,
+    /// Jobs that failed for good.
+    pub failed: BTreeSet<(Stage, u32)>,
+    /// Jobs that were received for the last time their queue allows.
+    pub last_attempts: BTreeSet<(Stage, u32)>,
+}
+
+impl TableState {
+    /// The state that these markers, named relative to the table's `state/`, amount to.
+    pub fn of<'a>(markers: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut state = Self::default();
+        markers.into_iter().for_each(|marker| state.add(marker));
+        state
+    }
+
+    /// Adds one marker; a name that is none of ours says nothing.
+    pub fn add(&mut self, marker: &str) {
+        let Some(name) = marker.strip_suffix(".json") else { return };
+        match name.split_once('/') {
+            None => self.provisioned |= name == "provision",
+            Some(("export", segment)) => self.exported.extend(segment.parse::<u32>().ok()),
+            Some(("write", segment)) => self.written.extend(segment.parse::<u32>().ok()),
+            Some(("failed", job)) => self.failed.extend(parse_job(job)),
+            Some(("last-attempt", job)) => self.last_attempts.extend(parse_job(job)),
+            Some(_) => {}
+        }
+    }
+
+    /// Whether any job of a stage failed for good.
+    pub fn has_failed(&self, stage: Stage) -> bool {
+        self.failed.iter().any(|(failed, _)| *failed == stage)
+    }
+
+    /// Segments whose write is over, one way or the other.
+    pub fn writes_settled(&self) -> usize {
+        let failed = self
+            .failed
+            .iter()
+            .filter(|(stage, segment)| *stage == Stage::Write && !self.written.contains(segment));
+        self.written.len() + failed.count()
+    }
+}
+
+fn parse_job(name: &str) -> Option<(Stage, u32)> {
+    let (stage, segment) = name.split_once('-')?;
+    let stage = match stage {
+        "export" => Stage::Export,
+        "provision" => Stage::Provision,
+        "write" => Stage::Write,
+        _ => return None,
+    };
+    Some((stage, segment.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_marker_is_read_and_other_names_say_nothing() {
+        let state = TableState::of([
+            "provision.json",
+            "export/00000.json",
+            "export/00012.json",
+            "write/00000.json",
+            "failed/write-00012.json",
+            "failed/items-00000.json",
+            "last-attempt/export-00003.json",
+            "export/notes.txt",
+        ]);
+        assert!(state.provisioned);
+        assert_eq!(state.exported, BTreeSet::from([0, 12]));
+        assert_eq!(state.written, BTreeSet::from([0]));
+        assert_eq!(state.failed, BTreeSet::from([(Stage::Write, 12)]));
+        assert_eq!(state.last_attempts, BTreeSet::from([(Stage::Export, 3)]));
+        assert_eq!(state.writes_settled(), 2);
+        assert!(state.has_failed(Stage::Write) && !state.has_failed(Stage::Export));
+    }
+}

@@ -1,0 +1,62 @@
+//! The two accounts, and the only code that names an SDK type or an AWS error code.
+//!
+//! One file per service. Each wraps a client in a small concrete struct whose methods take and give the
+//! nouns of this crate; what the caller can do about a failure is decided once, in [`failure`].
+
+pub mod dynamodb;
+mod failure;
+pub mod s3;
+pub mod sqs;
+pub mod ssm;
+pub mod sts;
+mod wire;
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+
+use crate::error::{Error, Result};
+
+/// The session of the backup account: the credentials the process was started with.
+#[derive(Clone, Debug)]
+pub struct Session {
+    sdk: SdkConfig,
+    region: String,
+}
+
+impl Session {
+    /// Loads region, endpoint overrides and credentials from the places every AWS tool reads
+    /// (AWS SDKs and Tools Reference Guide, “Configuration precedence”).
+    ///
+    /// # Errors
+    /// A usage error when no region is set.
+    pub async fn load() -> Result<Self> {
+        let sdk = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
+            .load()
+            .await;
+        let region = sdk.region().map(ToString::to_string).ok_or_else(|| {
+            Error::usage("no AWS region is set: export AWS_REGION or set a region in the AWS profile")
+        })?;
+        Ok(Self { sdk, region })
+    }
+
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Path-style S3 addressing is for endpoints that are not AWS: `<bucket>.localhost` has no name server.
+    fn has_endpoint_override(&self) -> bool {
+        self.sdk.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()
+    }
+}
+
+/// Attempts of one call, the first included. The SDK's default of 3 gives up within a second, which is
+/// shorter than an ordinary DynamoDB throttle.
+const MAX_ATTEMPTS: u32 = 8;
+
+/// One attempt may take this long: above SQS's 20 s long poll, far above a Scan page.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,0 +1,205 @@
+//! S3: the archive's bucket, in which an object is created once and never changed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::put_object::PutObjectError;
+use aws_sdk_s3::primitives::ByteStream;
+use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::Session;
+use super::failure::{code, failure};
+use crate::error::{Error, Result};
+
+/// One attempt at an object of up to a few hundred MiB over a slow link.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The bucket of the archive.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    client: Client,
+    name: String,
+}
+
+/// An object to be created.
+#[derive(Clone, Debug)]
+pub struct NewObject {
+    pub body: Bytes,
+    pub content_type: &'static str,
+    /// Base64 of the body's MD5, where the caller has it already; S3 verifies it.
+    pub content_md5: Option<String>,
+    /// User metadata: names are lower case.
+    pub metadata: HashMap<String, String>,
+}
+
+/// What became of a creation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Creation {
+    Created {
+        etag: String,
+    },
+    /// The key was taken: what lies there stays as it is.
+    Exists,
+}
+
+/// An object as a listing names it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub key: String,
+    pub last_modified: Option<Timestamp>,
+}
+
+/// An object's head.
+#[derive(Clone, Debug)]
+pub struct Head {
+    pub etag: String,
+    pub size_bytes: u64,
+    pub metadata: HashMap<String, String>,
+}
+
+impl Bucket {
+    /// Opens the bucket, and makes sure that it exists here and may be read.
+    ///
+    /// # Errors
+    /// A usage error that names the bucket and the mend: no such bucket, another region, another account.
+    pub async fn open(session: &Session, name: &str) -> Result<Self> {
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+        let config = aws_sdk_s3::config::Builder::from(&session.sdk)
+            .force_path_style(session.has_endpoint_override())
+            .timeout_config(timeouts)
+            .build();
+        let bucket = Self { client: Client::from_conf(config), name: name.to_owned() };
+        bucket.check(session.region()).await?;
+        Ok(bucket)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// HeadBucket has no body, so its status and `x-amz-bucket-region` are all there is to go by
+    /// (S3 API Reference, “HeadBucket”).
+    async fn check(&self, region: &str) -> Result<()> {
+        let Err(error) = self.client.head_bucket().bucket(&self.name).send().await else { return Ok(()) };
+        let name = &self.name;
+        let Some(response) = error.raw_response() else {
+            return Err(failure(&error, format!("open bucket {name}")));
+        };
+        Err(match (response.status().as_u16(), response.headers().get("x-amz-bucket-region")) {
+            (301, Some(other)) if other != region => Error::usage(format!(
+                "bucket {name} is in {other}, but this process works in {region}: set AWS_REGION={other} or \
+                 name a bucket in {region}"
+            )),
+            (404, _) => Error::usage(format!(
+                "bucket {name} does not exist: create it, or name another with --bucket or BACKUP_BUCKET"
+            )),
+            (403, _) => Error::usage(format!(
+                "bucket {name} may not be read: it belongs to another account, or the role lacks s3:ListBucket"
+            )),
+            _ => failure(&error, format!("open bucket {name}")),
+        })
+    }
+
+    /// Creates an object unless its key is taken. S3 decides between concurrent creations: exactly one wins
+    /// (S3 User Guide, “How to prevent object overwrites with conditional writes”).
+    pub async fn create(&self, key: &str, object: NewObject) -> Result<Creation> {
+        // 409 says that a concurrent creation was still undecided, and that the put should be sent again.
+        let put = || self.put_if_absent(key, &object);
+        let conflict = ExponentialBuilder::default().with_jitter().with_max_times(8);
+        let answer =
+            put.retry(conflict).when(|error| code(error) == Some("ConditionalRequestConflict")).await;
+        match answer {
+            Ok(etag) => Ok(Creation::Created { etag }),
+            Err(error) if code(&error) == Some("PreconditionFailed") => Ok(Creation::Exists),
+            Err(error) => Err(failure(&error, format!("create s3://{}/{key}", self.name))),
+        }
+    }
+
+    async fn put_if_absent(&self, key: &str, object: &NewObject) -> Result<String, SdkError<PutObjectError>> {
+        let answer = self
+            .client
+            .put_object()
+            .bucket(&self.name)
+            .key(key)
+            .if_none_match("*")
+            .content_type(object.content_type)
+            .set_content_md5(object.content_md5.clone())
+            .set_metadata(Some(object.metadata.clone()))
+            .body(ByteStream::from(object.body.clone()))
+            .send()
+            .await?;
+        Ok(unquoted(answer.e_tag()))
+    }
+
+    /// A whole object, or `None` where there is none.
+    pub async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        let step = || format!("read s3://{}/{key}", self.name);
+        let answer = match self.client.get_object().bucket(&self.name).key(key).send().await {
+            Ok(answer) => answer,
+            Err(error) if code(&error) == Some("NoSuchKey") => return Ok(None),
+            Err(error) => return Err(failure(&error, step())),
+        };
+        let body = answer.body.collect().await;
+        body.map(|body| Some(body.into_bytes())).map_err(|error| Error::retryable(step()).with_source(error))
+    }
+
+    /// An object's head, or `None` where there is none.
+    pub async fn head(&self, key: &str) -> Result<Option<Head>> {
+        match self.client.head_object().bucket(&self.name).key(key).send().await {
+            Ok(head) => Ok(Some(Head {
+                etag: unquoted(head.e_tag()),
+                size_bytes: head.content_length().and_then(|size| size.try_into().ok()).unwrap_or_default(),
+                metadata: head.metadata.unwrap_or_default(),
+            })),
+            Err(error) if error.raw_response().is_some_and(|raw| raw.status().as_u16() == 404) => Ok(None),
+            Err(error) => Err(failure(&error, format!("look at s3://{}/{key}", self.name))),
+        }
+    }
+
+    pub async fn exists(&self, key: &str) -> Result<bool> {
+        Ok(self.head(key).await?.is_some())
+    }
+
+    /// Every object whose key starts with `prefix`, in key order.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
+        let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
+        let mut pages = request.into_paginator().send();
+        let mut objects = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| failure(&error, format!("list s3://{}/{prefix}", self.name)))?;
+            objects.extend(page.contents.unwrap_or_default().into_iter().filter_map(listed));
+        }
+        Ok(objects)
+    }
+
+    /// The folders directly below `prefix` (which ends in `/`) whose names come after `start_after`.
+    pub async fn folders(&self, prefix: &str, start_after: &str) -> Result<Vec<String>> {
+        let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix).delimiter("/");
+        let mut pages = request.start_after(format!("{prefix}{start_after}")).into_paginator().send();
+        let mut folders = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| failure(&error, format!("list s3://{}/{prefix}", self.name)))?;
+            let prefixes =
+                page.common_prefixes.unwrap_or_default().into_iter().filter_map(|found| found.prefix);
+            folders.extend(prefixes.map(|found| found[prefix.len()..].trim_end_matches('/').to_owned()));
+        }
+        Ok(folders)
+    }
+}
+
+fn listed(object: aws_sdk_s3::types::Object) -> Option<Listed> {
+    let last_modified = object
+        .last_modified
+        .and_then(|time| Timestamp::new(time.secs(), time.subsec_nanos().try_into().ok()?).ok());
+    Some(Listed { key: object.key?, last_modified })
+}
+
+/// S3 sends ETags in quotes.
+fn unquoted(etag: Option<&str>) -> String {
+    etag.unwrap_or_default().trim_matches('"').to_owned()
+}

@@ -1,0 +1,70 @@
+//! One file per command, and the environment they work in.
+
+mod list;
+mod output;
+mod run;
+mod show;
+mod status;
+mod trigger;
+mod worker;
+
+use std::sync::Arc;
+
+use indicatif::MultiProgress;
+
+use crate::archive::Archive;
+use crate::aws::Session;
+use crate::aws::s3::Bucket;
+use crate::cli::{Cli, Command};
+use crate::config::{self, ArchiveConfig, Config, FromSettings, Parameters, Process};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::job::Environment;
+use crate::job::environment::Queues;
+use crate::progress::Progress;
+use crate::telemetry;
+
+/// Does what the command line says.
+pub async fn run(cli: &Cli) -> Result<Exit> {
+    match &cli.command {
+        Command::Worker => worker::run(cli).await,
+        Command::Run(args) => run::run(cli, args).await,
+        Command::Trigger(args) => trigger::run(cli, args).await,
+        Command::Status { run } => status::run(cli, run.as_deref()).await,
+        Command::List => list::run(cli).await,
+        Command::Show { run, table } => show::run(cli, run, table.as_ref()).await,
+    }
+}
+
+/// The settings of a command, and the session of the account they are for. Starts the log.
+async fn settings<T: FromSettings>(cli: &Cli, bars: Option<MultiProgress>) -> Result<(T, Session)> {
+    let session = Session::load().await?;
+    let parameters = match config::parameter_path(&cli.settings, &Process)? {
+        Some(path) => Parameters::new(&path, session.parameters(&path).await?),
+        None => Parameters::default(),
+    };
+    let resolved = config::resolve(&cli.settings, &Process, &parameters)?;
+    telemetry::start(&resolved.log, bars)?;
+    for warning in &resolved.warnings {
+        tracing::warn!("{warning}");
+    }
+    let effective: Vec<String> = resolved.effective.iter().map(ToString::to_string).collect();
+    tracing::debug!(version = env!("CARGO_PKG_VERSION"), settings = effective.join("; "), "configuration");
+    Ok((resolved.config, session))
+}
+
+/// What `worker` and `run` work in: everything is looked at before the first message is received.
+async fn environment(cli: &Cli, progress: Progress, bars: Option<MultiProgress>) -> Result<Arc<Environment>> {
+    let (config, session) = settings::<Config>(cli, bars).await?;
+    let account_id = session.account_id().await?;
+    let archive = Archive::new(Bucket::open(&session, &config.bucket).await?, &config.prefix);
+    let queues = Queues::open(&session, &config).await?;
+    Environment::new(config, archive, queues, session, account_id, Arc::new(progress)).map(Arc::new)
+}
+
+/// What the commands that only look work in.
+async fn archive(cli: &Cli) -> Result<(Archive, ArchiveConfig)> {
+    let (config, session) = settings::<ArchiveConfig>(cli, None).await?;
+    let bucket = Bucket::open(&session, &config.bucket).await?;
+    Ok((Archive::new(bucket, &config.prefix), config))
+}

@@ -1,0 +1,119 @@
+//! What is printed to stdout: JSON for programs, or text that people like to look at.
+
+use std::io::Write;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use serde::Serialize;
+
+use crate::archive::record::{Report, TableResult};
+use crate::cli::Output;
+
+/// Prints one value. A reader that has gone away is not an error.
+pub(super) fn print(output: Output, value: &impl Serialize, text: impl FnOnce() -> String) {
+    let printed = match output {
+        Output::Text => text(),
+        Output::Json => serde_json::to_string(value).expect("what is printed is plain data with string keys"),
+    };
+    let _ = writeln!(std::io::stdout().lock(), "{}", printed.trim_end());
+}
+
+/// A table without lines; the columns whose heads start with `>` are numbers, aligned to the right.
+pub(super) fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(heads.iter().map(|head| cell(head, head.trim_start_matches('>'))));
+    for row in rows {
+        table.add_row(heads.iter().zip(row).map(|(head, text)| cell(head, &text)));
+    }
+    let lines = table.lines().map(|line| line.trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn cell(head: &str, text: &str) -> Cell {
+    let alignment = if head.starts_with('>') { CellAlignment::Right } else { CellAlignment::Left };
+    Cell::new(text).set_alignment(alignment)
+}
+
+/// A report as people read it: every table with its counts, then what did not work and why.
+pub(super) fn report(report: &Report) -> String {
+    let mut text = format!("run {} of source {}: {}", report.run, report.source, report.outcome);
+    if let Some(reason) = &report.reason {
+        text += &format!(" ({reason})");
+    }
+    if report.tables.is_empty() {
+        return text;
+    }
+    let heads = ["TABLE", "OUTCOME", ">ITEMS", ">WRITTEN", ">PARTS", ">SIZE", "COPY"];
+    let total = total(report);
+    let rows = report.tables.iter().map(row).chain([total]);
+    text += &format!("\n\n{}", table(&heads, rows));
+    let reasons = report.tables.iter().flat_map(|table| {
+        table.reasons.iter().map(move |reason| format!("\n{}: {}: {reason}", table.outcome, table.table))
+    });
+    let reasons: String = reasons.collect();
+    if !reasons.is_empty() {
+        text += &format!("\n{reasons}");
+    }
+    text
+}
+
+fn row(table: &TableResult) -> Vec<String> {
+    vec![
+        table.table.to_string(),
+        table.outcome.to_string(),
+        count(table.items_exported),
+        count(table.items_written),
+        count(table.parts),
+        size(table.archive_bytes),
+        table.provision.map(|provision| format!("{provision:?}").to_lowercase()).unwrap_or_default(),
+    ]
+}
+
+fn total(report: &Report) -> Vec<String> {
+    let sum = |of: fn(&TableResult) -> u64| report.tables.iter().map(of).sum::<u64>();
+    vec![
+        format!("{} tables", report.tables.len()),
+        report.outcome.to_string(),
+        count(sum(|table| table.items_exported)),
+        count(sum(|table| table.items_written)),
+        count(sum(|table| table.parts)),
+        size(sum(|table| table.archive_bytes)),
+        String::new(),
+    ]
+}
+
+/// `1234567` → `1,234,567`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A size in powers of 1024, to three digits.
+pub(super) fn size(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let grouped = [0, 999, 1000, 1_234_567].map(count);
+        assert_eq!(grouped, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn number_columns_are_aligned_to_the_right_and_lines_have_no_trailing_spaces() {
+        let text = table(&["NAME", ">ITEMS", "COPY"], [vec!["orders".into(), "12".into(), String::new()]]);
+        assert_eq!(text, " NAME    ITEMS  COPY\n orders     12");
+    }
+}

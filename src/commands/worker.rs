@@ -1,0 +1,37 @@
+//! `worker`: works on the queues until it is told to stop.
+
+use std::sync::Arc;
+
+use tokio::time::timeout;
+
+use super::environment;
+use crate::cli::Cli;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::progress::Progress;
+use crate::shutdown::Shutdown;
+use crate::worker::work;
+
+pub(super) async fn run(cli: &Cli) -> Result<Exit> {
+    let environment = environment(cli, Progress::default(), None).await?;
+    let stop = Shutdown::on_signals()?.token();
+    tracing::info!(
+        account.id = environment.backup.account_id,
+        account.region = environment.backup.region,
+        bucket = environment.archive.bucket_name(),
+        sources = environment.config.sources.len(),
+        "worker started"
+    );
+    let grace = environment.config.shutdown_grace;
+    let working = tokio::spawn(work(Arc::clone(&environment), stop.clone()));
+    stop.cancelled().await;
+    if timeout(grace, working).await.is_err() {
+        tracing::warn!(
+            grace_ms = grace.as_millis(),
+            "stopped with jobs still running: their messages come back"
+        );
+    } else {
+        tracing::info!("worker stopped: every message is settled or given back");
+    }
+    Ok(Exit::Complete)
+}

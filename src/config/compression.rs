@@ -1,0 +1,84 @@
+//! How the exported items are compressed.
+
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::reader::Reader;
+use super::value::{choice, whole_number};
+
+/// Levels above 19 want a window of 128 MiB and more from everyone who reads (zstd manual, `--ultra`).
+const ZSTD_LEVELS: RangeInclusive<i32> = 1..=19;
+const GZIP_LEVELS: RangeInclusive<u32> = 1..=9;
+
+/// A codec with its level; as JSON `{"codec":"zstd","level":1}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "codec", content = "level", rename_all = "lowercase")]
+pub enum Compression {
+    Zstd(i32),
+    Gzip(u32),
+}
+
+impl Compression {
+    const ZSTD: Self = Self::Zstd(1);
+    const GZIP: Self = Self::Gzip(6);
+
+    /// A codec that is misspelled still has its level checked, as the default codec's.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let codec = reader.read("compression", choice(&[("zstd", Self::ZSTD), ("gzip", Self::GZIP)]));
+        let name = "compression-level";
+        match codec {
+            Self::Zstd(level) => {
+                Self::Zstd(reader.read_or(name, &level.to_string(), whole_number(ZSTD_LEVELS)))
+            }
+            Self::Gzip(level) => {
+                Self::Gzip(reader.read_or(name, &level.to_string(), whole_number(GZIP_LEVELS)))
+            }
+        }
+    }
+
+    /// How the keys of data objects end.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Zstd(_) => "json.zst",
+            Self::Gzip(_) => "json.gz",
+        }
+    }
+
+    /// DynamoDB's word for it, as `InputCompressionType` of ImportTable takes it.
+    pub fn output_compression(self) -> &'static str {
+        match self {
+            Self::Zstd(_) => "ZSTD",
+            Self::Gzip(_) => "GZIP",
+        }
+    }
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self::ZSTD
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_json_names_codec_and_level() {
+        for (compression, json) in [
+            (Compression::Zstd(1), r#"{"codec":"zstd","level":1}"#),
+            (Compression::Gzip(6), r#"{"codec":"gzip","level":6}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&compression).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Compression>(json).unwrap(), compression);
+        }
+    }
+
+    #[test]
+    fn the_words_are_those_of_dynamodb() {
+        let words = |it: Compression| (it.extension(), it.output_compression());
+        assert_eq!(words(Compression::Zstd(3)), ("json.zst", "ZSTD"));
+        assert_eq!(words(Compression::Gzip(3)), ("json.gz", "GZIP"));
+    }
+}

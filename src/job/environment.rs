@@ -1,0 +1,169 @@
+//! Everything a job works with, built once per process.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use tokio::sync::Mutex;
+
+use super::Job;
+use super::target::Checked;
+use crate::archive::Archive;
+use crate::archive::layout::Stage;
+use crate::archive::record::{Account, Run};
+use crate::aws::Session;
+use crate::aws::dynamodb::Tables;
+use crate::aws::sqs::Queue;
+use crate::config::{Config, SourceConfig};
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+
+/// The two accounts, the archive, the queues and the settings.
+#[derive(Debug)]
+pub struct Environment {
+    pub config: Config,
+    pub archive: Archive,
+    pub queues: Queues,
+    pub backup: Account,
+    /// The tables of the backup account: the only ones that are ever created or written.
+    pub copies: Tables,
+    pub progress: Arc<Progress>,
+    pub(super) checked_targets: Checked,
+    session: Session,
+    sources: Mutex<HashMap<String, Arc<SourceAccount>>>,
+}
+
+/// The four queues.
+#[derive(Debug)]
+pub struct Queues {
+    pub trigger: Queue,
+    pub export: Queue,
+    pub provision: Queue,
+    pub write: Queue,
+}
+
+/// A source account, through its read-only role.
+#[derive(Debug)]
+pub struct SourceAccount {
+    pub account: Account,
+    pub tables: Tables,
+}
+
+impl Environment {
+    /// # Errors
+    /// A usage error when a source is the backup account itself: account *and* region.
+    pub fn new(
+        config: Config,
+        archive: Archive,
+        queues: Queues,
+        session: Session,
+        account_id: String,
+        progress: Arc<Progress>,
+    ) -> Result<Self> {
+        let backup = Account { account_id, region: session.region().to_owned() };
+        for source in &config.sources {
+            refuse_own_account(source, &backup)?;
+        }
+        Ok(Self {
+            copies: Tables::new(&session, "backup"),
+            checked_targets: Checked::default(),
+            sources: Mutex::default(),
+            config,
+            archive,
+            queues,
+            backup,
+            progress,
+            session,
+        })
+    }
+
+    /// The configured source of this name.
+    ///
+    /// # Errors
+    /// Permanent, naming those that are configured.
+    pub fn source_config(&self, name: &str) -> Result<&SourceConfig> {
+        self.config.sources.iter().find(|source| source.name == name).ok_or_else(|| {
+            let known: Vec<&str> = self.config.sources.iter().map(|source| source.name.as_str()).collect();
+            Error::permanent(format!("source {name} is not configured here: known are {}", known.join(", ")))
+        })
+    }
+
+    /// The source account of a run.
+    ///
+    /// # Errors
+    /// Permanent when the source is no longer the one the run was planned for.
+    pub async fn source_of(&self, run: &Run) -> Result<Arc<SourceAccount>> {
+        let source = self.source(self.source_config(&run.source.name)?).await?;
+        if source.account != run.source.account {
+            return Err(Error::permanent(format!(
+                "source {} is {} now, but run {} was planned for {}",
+                run.source.name, source.account, run.run, run.source.account
+            )));
+        }
+        Ok(source)
+    }
+
+    /// A source account; its role is assumed on first use, and again before the credentials expire.
+    pub async fn source(&self, source: &SourceConfig) -> Result<Arc<SourceAccount>> {
+        let mut sources = self.sources.lock().await;
+        if let Some(known) = sources.get(&source.name) {
+            return Ok(Arc::clone(known));
+        }
+        let external_id = source.external_id.as_ref().map(|secret| secret.expose());
+        let session =
+            self.session.assume_role(source.role_arn.as_str(), external_id, source.region.as_deref()).await?;
+        let account = Account {
+            account_id: source.role_arn.account_id().to_owned(),
+            region: session.region().to_owned(),
+        };
+        let tables = Tables::new(&session, &format!("source-{}", source.name));
+        let opened = Arc::new(SourceAccount { account, tables });
+        sources.insert(source.name.clone(), Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Enqueues jobs, ten to a call.
+    pub async fn enqueue(&self, jobs: &[Job]) -> Result<()> {
+        for stage in [Stage::Provision, Stage::Export, Stage::Write] {
+            let bodies: Vec<String> = jobs.iter().filter(|job| job.stage() == stage).map(Job::body).collect();
+            self.queues.of(stage).send_all(&bodies, std::time::Duration::ZERO).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Queues {
+    pub async fn open(session: &Session, config: &Config) -> Result<Self> {
+        let names = &config.queues;
+        let open = |name| Queue::open(session, name).boxed();
+        let (trigger, export, provision, write) = futures::try_join!(
+            open(&names.trigger),
+            open(&names.export),
+            open(&names.provision),
+            open(&names.write),
+        )?;
+        Ok(Self { trigger, export, provision, write })
+    }
+
+    pub fn of(&self, stage: Stage) -> &Queue {
+        match stage {
+            Stage::Trigger => &self.trigger,
+            Stage::Export => &self.export,
+            Stage::Provision => &self.provision,
+            Stage::Write => &self.write,
+        }
+    }
+}
+
+/// Writing into the account and region that is read would overwrite production.
+fn refuse_own_account(source: &SourceConfig, backup: &Account) -> Result<()> {
+    let region = source.region.as_deref().unwrap_or(&backup.region);
+    if source.role_arn.account_id() == backup.account_id && region == backup.region {
+        return Err(Error::usage(format!(
+            "source {} is account {backup}, which is the backup account itself: the backup would be written \
+             over its source; use another account, or another region",
+            source.name
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Provision: creates the live copy of a table where it is missing, and checks it where it is not.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::target::{self, Owner};
+use super::{Environment, Outcome, Task};
+use crate::archive::marker::{Provision, Provisioned};
+use crate::archive::record::Table;
+use crate::error::Result;
+use crate::reconcile::{self, Event};
+use crate::schema::TableDefinition;
+
+/// A table is usually ACTIVE within seconds; it is waited for without holding a slot.
+const CREATING_DELAY: Duration = Duration::from_secs(3);
+
+/// Provisions one table.
+pub async fn run(environment: &Environment, task: &Task) -> Result<Outcome> {
+    let key = environment.archive.folder(&task.run.run, &task.table.name).provisioned();
+    if !environment.archive.exists(&key).await? {
+        let Some(target) = target::describe(&environment.copies, &task.table.target).await? else {
+            return create(environment, task).await;
+        };
+        let Some(marker) = check(environment, task, &target).await? else {
+            return Ok(Outcome::again(
+                CREATING_DELAY,
+                format!("table {} is {}", task.table.target, target.table_status),
+            ));
+        };
+        environment.archive.create(&key, &marker).await?;
+        tracing::info!(
+            run.id = %task.run.run, table.name = %task.table.name, target.name = %marker.target,
+            outcome = ?marker.outcome, drift = ?marker.drift, "table provisioned"
+        );
+    }
+    reconcile::table(environment, &task.run, &task.table, Event::Provisioned).await?;
+    Ok(Outcome::Done)
+}
+
+async fn create(environment: &Environment, task: &Task) -> Result<Outcome> {
+    let table = &task.table;
+    let tags = target::ownership_tags(table, &task.run.run);
+    let request = table.definition.create_table(&table.target, &tags);
+    environment.copies.create(&table.target, &request).await?;
+    Ok(Outcome::again(CREATING_DELAY, format!("table {} is being created", table.target)))
+}
+
+/// The marker of a target that is ours and ready; `None` while it is not ready.
+async fn check(
+    environment: &Environment,
+    task: &Task,
+    target: &TableDefinition,
+) -> Result<Option<Provisioned>> {
+    let table = &task.table;
+    target::require_same_key(table, target)?;
+    if target.unavailable().is_some() {
+        return Ok(None);
+    }
+    let outcome = own(environment, task, target).await?;
+    let drift = table.definition.drift(target);
+    Ok(Some(Provisioned { target: table.target.clone(), outcome, drift, finished_at: Timestamp::now() }))
+}
+
+/// Makes sure that the target is ours, adopting it where that is allowed.
+async fn own(environment: &Environment, task: &Task, target: &TableDefinition) -> Result<Provision> {
+    let table: &Table = &task.table;
+    match target::owner(&environment.copies, target, table).await? {
+        Owner::Ours { run: Some(run) } if run == task.run.run.as_str() => Ok(Provision::Created),
+        Owner::Ours { .. } => Ok(Provision::Exists),
+        Owner::Nobody if environment.config.adopt_existing => {
+            let tags = target::ownership_tags(table, &task.run.run);
+            environment.copies.tag(&target.table_arn, &tags).await?;
+            Ok(Provision::Adopted)
+        }
+        other => Err(target::refuse(table, &other)),
+    }
+}

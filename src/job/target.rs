@@ -1,0 +1,122 @@
+//! The guards of the live copy: nothing is created or written that is not ours.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::archive::layout::RunId;
+use crate::archive::record::Table;
+use crate::aws::dynamodb::Tables;
+use crate::error::{Error, Result};
+use crate::schema::TableDefinition;
+use crate::table::TableName;
+
+/// Names the table that a copy is the copy of: without it, a table is never written to.
+pub(super) const SOURCE_TAG: &str = "dynamodb-backup:source-arn";
+/// The run that created (or adopted) the copy.
+pub(super) const RUN_TAG: &str = "dynamodb-backup:run";
+/// The program version that created (or adopted) the copy.
+pub(super) const VERSION_TAG: &str = "dynamodb-backup:version";
+
+/// How long a target that was found to be ours is taken to be so. ListTagsOfResource is limited to ten calls
+/// a second for an account (DynamoDB API Reference, “ListTagsOfResource”).
+const TRUSTED_FOR: Duration = Duration::from_secs(300);
+
+/// The ownership tags of the copy of `table`.
+pub(super) fn ownership_tags(table: &Table, run: &RunId) -> Vec<(String, String)> {
+    let tag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    vec![
+        tag(SOURCE_TAG, &table.definition.table_arn),
+        tag(RUN_TAG, run.as_str()),
+        tag(VERSION_TAG, env!("CARGO_PKG_VERSION")),
+    ]
+}
+
+/// Whose a table in the backup account is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// The copy of this source table, created or adopted by this run.
+    Ours { run: Option<String> },
+    /// It has no ownership tag.
+    Nobody,
+    /// The copy of another table.
+    CopyOf(String),
+}
+
+/// Reads the ownership tags of a table in the backup account.
+pub(super) async fn owner(copies: &Tables, target: &TableDefinition, table: &Table) -> Result<Owner> {
+    let tags: HashMap<String, String> = copies.tags(&target.table_arn).await?.into_iter().collect();
+    Ok(match tags.get(SOURCE_TAG) {
+        None => Owner::Nobody,
+        Some(source) if *source == table.definition.table_arn => {
+            Owner::Ours { run: tags.get(RUN_TAG).cloned() }
+        }
+        Some(source) => Owner::CopyOf(source.clone()),
+    })
+}
+
+/// Describes a table of the backup account.
+pub(super) async fn describe(copies: &Tables, target: &TableName) -> Result<Option<TableDefinition>> {
+    let Some(definition) = copies.describe(target).await? else { return Ok(None) };
+    serde_json::from_str(definition.get()).map(Some).map_err(|error| {
+        Error::retryable(format!("read the definition of table {target}")).with_source(error)
+    })
+}
+
+/// Refuses a target whose items could not be told apart as the source's are.
+pub(super) fn require_same_key(table: &Table, target: &TableDefinition) -> Result<()> {
+    let (wanted, found) = (table.definition.key()?, target.key()?);
+    if wanted == found {
+        return Ok(());
+    }
+    Err(Error::permanent(format!(
+        "table {} in the backup account has the key {found}, but the source's is {wanted}: rename or remove it, \
+         or set a target prefix",
+        table.target
+    )))
+}
+
+/// The error for a target that is not ours to write.
+pub(super) fn refuse(table: &Table, owner: &Owner) -> Error {
+    let target = &table.target;
+    match owner {
+        Owner::CopyOf(source) => Error::permanent(format!(
+            "table {target} in the backup account is the copy of {source}, not of {}: set a target prefix for \
+             one of the two sources",
+            table.definition.table_arn
+        )),
+        _ => Error::permanent(format!(
+            "table {target} in the backup account has no tag {SOURCE_TAG}, so it is somebody else's: rename it, \
+             set a target prefix, or let it be overwritten with --adopt-existing"
+        )),
+    }
+}
+
+/// Targets that were found to be ours a moment ago.
+#[derive(Debug, Default)]
+pub(super) struct Checked(Mutex<HashMap<String, Instant>>);
+
+impl Checked {
+    /// Makes sure, before the first write of a job, that the target is ours and has the source's key.
+    pub(super) async fn require(&self, copies: &Tables, table: &Table) -> Result<()> {
+        let id = format!("{} of {}", table.target, table.definition.table_arn);
+        if self.lock().get(&id).is_some_and(|checked| checked.elapsed() < TRUSTED_FOR) {
+            return Ok(());
+        }
+        let missing = || Error::permanent(format!("table {} is gone from the backup account", table.target));
+        let target = describe(copies, &table.target).await?.ok_or_else(missing)?;
+        require_same_key(table, &target)?;
+        match owner(copies, &target, table).await? {
+            Owner::Ours { .. } => {}
+            other => return Err(refuse(table, &other)),
+        }
+        let mut checked = self.lock();
+        checked.retain(|_, when| when.elapsed() < TRUSTED_FOR);
+        checked.insert(id, Instant::now());
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,32 @@
+//! Backs up the DynamoDB tables of one AWS account into another: an append-only archive in S3, in DynamoDB's
+//! own export format, and a live copy beside it.
+//!
+//! Dependencies point one way, from the top of this list to its end:
+//!
+//! - [`cli`], [`config`], [`exit`], [`telemetry`], [`shutdown`]: how the program is told what to do
+//! - [`commands`]: one file per command; builds the [`job::Environment`] once
+//! - [`worker`]: the bounded pool: free slot → receive → work → settle
+//! - [`job`]: the four stages; [`reconcile`]: the one function that moves a run forward
+//! - [`archive`]: what lies in the bucket; [`aws`]: the two accounts, the only code that names the SDK
+//! - [`table`], [`schema`], [`plan`], [`page`], [`item`], [`batch`]: pure; no I/O
+//! - [`error`]: what went wrong, and what that means for a message or a command
+
+pub mod archive;
+pub mod aws;
+pub mod batch;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod error;
+pub mod exit;
+pub mod item;
+pub mod job;
+pub mod page;
+pub mod plan;
+pub mod progress;
+pub mod reconcile;
+pub mod schema;
+pub mod shutdown;
+pub mod table;
+pub mod telemetry;
+pub mod worker;

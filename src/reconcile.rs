@@ -1,0 +1,258 @@
+//! Reconcile: the one way a run moves forward.
+//!
+//! It looks at what lies in the bucket, enqueues what is missing and due, and writes what is complete:
+//! manifest, result, report. It is called after the trigger and after every job, and it is idempotent: a lost
+//! message is repaired by calling it again, and a duplicate does no harm. Of two workers who finish the last
+//! two jobs at the same moment at least one sees both markers, because each writes its own before it looks.
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::Timestamp;
+
+use crate::archive::TableState;
+use crate::archive::layout::{RunId, Stage};
+use crate::archive::manifest::Manifest;
+use crate::archive::marker::{Exported, Failure, Provisioned, Window, Written};
+use crate::archive::record::{Outcome, Report, Run, Table, TableResult};
+use crate::error::Result;
+use crate::job::{Environment, Job, SegmentJob, TableJob};
+use crate::plan::Plan;
+use crate::table::TableName;
+
+/// Small objects read at once when a table or a run is summed up.
+const READ_AT_ONCE: usize = 32;
+
+/// What has just happened to a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The trigger planned it, or somebody asks for a fresh look: everything missing and due is enqueued.
+    Started,
+    Exported(u32),
+    Provisioned,
+    Written,
+    /// A job of this stage failed for good.
+    Failed,
+}
+
+/// Moves one table forward.
+pub async fn table(environment: &Environment, run: &Run, table: &Table, event: Event) -> Result<()> {
+    let state = environment.archive.state(&run.run, &table.name).await?;
+    environment.enqueue(&due(run, table, &state, event)).await?;
+    if is_exported(&table.plan, &state) {
+        write_manifest(environment, run, table).await?;
+    }
+    if is_over(&table.plan, &state) {
+        write_result(environment, run, table, &state).await?;
+        finish_run(environment, run).await?;
+    }
+    Ok(())
+}
+
+/// Writes the report when every table of the run has its result.
+pub async fn finish_run(environment: &Environment, run: &Run) -> Result<()> {
+    let finished = environment.archive.finished_tables(&run.run).await?;
+    if finished.len() < run.tables.len() {
+        return Ok(());
+    }
+    let key = environment.archive.layout().report(&run.run);
+    if environment.archive.exists(&key).await? {
+        return Ok(());
+    }
+    let report = Report::of(run, results(environment, run, &finished).await?);
+    if environment.archive.create(&key, &report).await? {
+        tracing::info!(
+            run.id = %run.run, source.name = run.source.name, outcome = %report.outcome,
+            tables = report.tables.len(), "run finished"
+        );
+    }
+    Ok(())
+}
+
+/// Whether nothing new has appeared in a run for longer than `stall-after`.
+pub async fn is_stalled(environment: &Environment, run: &RunId) -> Result<bool> {
+    let last = environment.archive.last_progress(run).await?.unwrap_or_else(|| run.time());
+    let quiet = Timestamp::now().duration_since(last);
+    Ok(quiet.unsigned_abs() > environment.config.stall_after && quiet.is_positive())
+}
+
+/// Ends a stalled run, so that the next one of its source can start. Its jobs stop at their next look.
+pub async fn close_stalled(environment: &Environment, run: &Run) -> Result<()> {
+    let finished = environment.archive.finished_tables(&run.run).await?;
+    let mut tables = results(environment, run, &finished).await?;
+    let unfinished = run.tables.iter().filter(|table| !finished.contains(table));
+    tables.extend(unfinished.map(|table| {
+        TableResult::empty(table.clone(), Outcome::Failed, "its run stalled before it was done".to_owned())
+    }));
+    let reason = format!("nothing new appeared for longer than {:?}", environment.config.stall_after);
+    let report = Report::without_tables(run, Outcome::Failed, reason.clone(), tables);
+    if environment.archive.create(&environment.archive.layout().report(&run.run), &report).await? {
+        tracing::warn!(run.id = %run.run, source.name = run.source.name, "stalled run closed: {reason}");
+    }
+    Ok(())
+}
+
+/// The jobs that are missing and due after an event.
+fn due(run: &Run, table: &Table, state: &TableState, event: Event) -> Vec<Job> {
+    let segment_job = |segment| SegmentJob::new(&run.run, &table.name, segment);
+    let export = |segment| Job::Export(segment_job(segment));
+    let write = |segment| Job::Write(segment_job(segment));
+    let provision = || Job::Provision(TableJob::new(&run.run, &table.name));
+    match event {
+        Event::Started => {
+            let wanted = (!state.provisioned && !state.has_failed(Stage::Provision)).then(provision);
+            let exports = next_exports(&table.plan, state).into_iter().map(export);
+            wanted.into_iter().chain(exports).chain(writable(state).map(write)).collect()
+        }
+        Event::Exported(segment) => {
+            let next = table.plan.next_in_lane(segment).filter(|next| !state.exported.contains(next));
+            let written = state.provisioned && !state.written.contains(&segment);
+            next.map(export).into_iter().chain(written.then(|| write(segment))).collect()
+        }
+        Event::Provisioned => writable(state).map(write).collect(),
+        Event::Written | Event::Failed => Vec::new(),
+    }
+}
+
+/// The first segment of each lane that is not exported.
+fn next_exports(plan: &Plan, state: &TableState) -> Vec<u32> {
+    let lanes = (0..plan.lanes).map(|lane| plan.lane(lane));
+    lanes.filter_map(|mut lane| lane.find(|segment| !state.exported.contains(segment))).collect()
+}
+
+/// The segments that can be written now and are not.
+fn writable(state: &TableState) -> impl Iterator<Item = u32> {
+    let exported = state.exported.iter().filter(|_| state.provisioned);
+    exported
+        .filter(|segment| {
+            !state.written.contains(segment) && !state.failed.contains(&(Stage::Write, **segment))
+        })
+        .copied()
+}
+
+fn is_exported(plan: &Plan, state: &TableState) -> bool {
+    state.exported.len() == plan.segments as usize
+}
+
+/// Whether nothing can happen to a table any more: no archive without every segment, no writes without a
+/// target, and otherwise every segment written or refused.
+fn is_over(plan: &Plan, state: &TableState) -> bool {
+    if state.has_failed(Stage::Export) {
+        return true;
+    }
+    let no_target = state.has_failed(Stage::Provision) && !state.provisioned;
+    is_exported(plan, state) && (no_target || state.writes_settled() == plan.segments as usize)
+}
+
+async fn write_manifest(environment: &Environment, run: &Run, table: &Table) -> Result<()> {
+    let archive = &environment.archive;
+    let folder = archive.folder(&run.run, &table.name);
+    if archive.exists(&folder.manifest_summary()).await? {
+        return Ok(());
+    }
+    let exported = exported_markers(environment, run, table, 0..table.plan.segments).await?;
+    let manifest = Manifest::new(archive.bucket_name(), &folder, table, &exported)?;
+    archive.create_manifest(&folder, manifest).await
+}
+
+async fn write_result(environment: &Environment, run: &Run, table: &Table, state: &TableState) -> Result<()> {
+    let archive = &environment.archive;
+    let key = archive.layout().result(&run.run, &table.name);
+    if archive.exists(&key).await? {
+        return Ok(());
+    }
+    let result = sum_up(environment, run, table, state).await?;
+    environment.progress.table_finished(&run.run, &table.name, result.outcome);
+    if archive.create(&key, &result).await? {
+        tracing::info!(
+            run.id = %run.run, table.name = %table.name, outcome = %result.outcome,
+            items = result.items_exported, items_written = result.items_written,
+            size_bytes = result.archive_bytes, "table finished"
+        );
+    }
+    Ok(())
+}
+
+/// Adds up the markers of a table that is over.
+async fn sum_up(
+    environment: &Environment,
+    run: &Run,
+    table: &Table,
+    state: &TableState,
+) -> Result<TableResult> {
+    let archive = &environment.archive;
+    let folder = archive.folder(&run.run, &table.name);
+    let exported = exported_markers(environment, run, table, state.exported.iter().copied()).await?;
+    let written: Vec<Written> = stream::iter(state.written.iter().copied())
+        .map(|segment| {
+            let key = folder.written(segment);
+            async move { archive.require(&key).await }
+        })
+        .buffered(READ_AT_ONCE)
+        .try_collect()
+        .await?;
+    let failures: Vec<Failure> = stream::iter(state.failed.iter().copied())
+        .map(|(stage, segment)| {
+            let key = folder.failed(stage, segment);
+            async move { archive.require(&key).await }
+        })
+        .buffered(READ_AT_ONCE)
+        .try_collect()
+        .await?;
+    let provisioned: Option<Provisioned> = archive.read(&folder.provisioned()).await?;
+    let (provision, drift) = provisioned.map(|marker| (marker.outcome, marker.drift)).unzip();
+    Ok(TableResult {
+        table: table.name.clone(),
+        outcome: outcome(&table.plan, state),
+        reasons: failures
+            .into_iter()
+            .map(|failure| format!("{}: {}", failure.stage, failure.reason))
+            .collect(),
+        items_exported: exported.iter().map(Exported::items).sum(),
+        items_written: written.iter().map(|marker| marker.items_put).sum(),
+        items_failed: written.iter().map(|marker| marker.items_failed).sum(),
+        parts: exported.iter().map(|marker| marker.parts.len() as u64).sum(),
+        archive_bytes: exported.iter().map(Exported::bytes).sum(),
+        read_units: exported.iter().map(|marker| marker.consumed_units).sum(),
+        write_units: written.iter().map(|marker| marker.consumed_units).sum(),
+        scan: exported.iter().map(|marker| marker.scan).reduce(Window::union),
+        provision,
+        drift: drift.unwrap_or_default(),
+        finished_at: Timestamp::now(),
+    })
+}
+
+fn outcome(plan: &Plan, state: &TableState) -> Outcome {
+    if !is_exported(plan, state) {
+        Outcome::Failed
+    } else if state.failed.is_empty() && state.written.len() == plan.segments as usize {
+        Outcome::Complete
+    } else {
+        Outcome::Partial
+    }
+}
+
+async fn exported_markers(
+    environment: &Environment,
+    run: &Run,
+    table: &Table,
+    segments: impl IntoIterator<Item = u32>,
+) -> Result<Vec<Exported>> {
+    let folder = environment.archive.folder(&run.run, &table.name);
+    stream::iter(segments)
+        .map(|segment| {
+            let key = folder.exported(segment);
+            async move { environment.archive.require(&key).await }
+        })
+        .buffered(READ_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+async fn results(environment: &Environment, run: &Run, tables: &[TableName]) -> Result<Vec<TableResult>> {
+    let key = |table| environment.archive.layout().result(&run.run, table);
+    let keys: Vec<String> = tables.iter().map(key).collect();
+    stream::iter(keys)
+        .map(|key| async move { environment.archive.require(&key).await })
+        .buffered(READ_AT_ONCE)
+        .try_collect()
+        .await
+}

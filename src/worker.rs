@@ -1,0 +1,127 @@
+//! The worker: four queues, a bounded number of jobs of each kind, and what becomes of their messages.
+//!
+//! A free slot comes first, then the message to fill it: nothing is ever received that cannot be started.
+
+mod heartbeat;
+mod settle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use self::heartbeat::Heartbeat;
+use self::settle::{Received, settle};
+use crate::archive::layout::Stage;
+use crate::aws::sqs::{MAX_BATCH, Message, Queue};
+use crate::error::{Error, Result};
+use crate::job::{Environment, Job, Lease, Outcome, trigger};
+
+/// How long one receive waits for a message: SQS's longest (SQS Developer Guide, “Short and long polling”).
+const LONG_POLL: Duration = Duration::from_secs(20);
+
+/// How long a receive in progress is waited for on shutdown. An empty queue answers late; a message that
+/// arrives in just this moment is visible again after its visibility timeout.
+const LAST_RECEIVE: Duration = Duration::from_secs(1);
+
+/// The pause after a receive that failed, so that a broken network is not hammered.
+const RECEIVE_PAUSE: Duration = Duration::from_secs(5);
+
+/// Works on the four queues until `stop`, then lets the running jobs come to their next stop and gives their
+/// messages back.
+pub async fn work(environment: Arc<Environment>, stop: CancellationToken) {
+    let limits = environment.config.concurrency;
+    let pollers = TaskTracker::new();
+    for (stage, slots) in [
+        (Stage::Trigger, limits.trigger),
+        (Stage::Provision, limits.provision),
+        (Stage::Export, limits.export),
+        (Stage::Write, limits.write),
+    ] {
+        pollers.spawn(poll(Arc::clone(&environment), stage, slots, stop.clone()));
+    }
+    pollers.close();
+    pollers.wait().await;
+}
+
+/// Polls one queue, and returns when its last job has settled.
+async fn poll(environment: Arc<Environment>, stage: Stage, slots: usize, stop: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(slots));
+    let jobs = TaskTracker::new();
+    while let Some(permits) = free_slots(&slots, &stop).await {
+        let queue = environment.queues.of(stage);
+        let messages = receive(queue, permits.len(), environment.config.visibility_timeout, &stop).await;
+        for (message, permit) in messages.into_iter().zip(permits) {
+            let job = process(Arc::clone(&environment), stage, message, stop.child_token());
+            jobs.spawn(async move {
+                job.await;
+                drop(permit);
+            });
+        }
+    }
+    jobs.close();
+    jobs.wait().await;
+}
+
+/// Waits for one free slot and takes those that are free besides; `None` on shutdown.
+async fn free_slots(slots: &Arc<Semaphore>, stop: &CancellationToken) -> Option<Vec<OwnedSemaphorePermit>> {
+    let first = stop.run_until_cancelled(Arc::clone(slots).acquire_owned()).await?;
+    let mut permits = vec![first.expect("the semaphore is never closed")];
+    while permits.len() < MAX_BATCH {
+        let Ok(permit) = Arc::clone(slots).try_acquire_owned() else { break };
+        permits.push(permit);
+    }
+    Some(permits)
+}
+
+async fn receive(queue: &Queue, max: usize, visibility: Duration, stop: &CancellationToken) -> Vec<Message> {
+    let receiving = queue.receive(max, LONG_POLL, visibility);
+    tokio::pin!(receiving);
+    let received = match stop.run_until_cancelled(&mut receiving).await {
+        Some(received) => received,
+        None => tokio::time::timeout(LAST_RECEIVE, receiving).await.unwrap_or(Ok(Vec::new())),
+    };
+    match received {
+        Ok(messages) => messages,
+        Err(error) => {
+            tracing::warn!(queue.name = queue.name(), "{error:#}");
+            stop.run_until_cancelled(tokio::time::sleep(RECEIVE_PAUSE)).await;
+            Vec::new()
+        }
+    }
+}
+
+/// Works on one message while its heartbeat keeps it ours, then settles it.
+async fn process(environment: Arc<Environment>, stage: Stage, message: Message, stop: CancellationToken) {
+    let span =
+        tracing::info_span!("job", stage = %stage, message.id = message.id, receives = message.receives);
+    let visibility = environment.config.visibility_timeout;
+    let heartbeat =
+        Heartbeat::start(environment.queues.of(stage).clone(), message.clone(), visibility, stop.clone());
+    let received = Received { stage, message };
+    // In a task of its own, so that a panic is this job's failure and nobody else's.
+    let working = tokio::spawn({
+        let (environment, received) = (Arc::clone(&environment), received.clone());
+        async move { work_on(&environment, &received, &Lease::new(stop)).await }.instrument(span.clone())
+    });
+    let outcome = working
+        .await
+        .unwrap_or_else(|panic| Err(Error::retryable("the job ended in a panic").with_source(panic)));
+    let still_ours = heartbeat.stop().await;
+    settle(&environment, &received, outcome, still_ours).instrument(span).await;
+}
+
+async fn work_on(environment: &Environment, received: &Received, lease: &Lease) -> Result<Outcome> {
+    let message = &received.message;
+    if received.stage == Stage::Trigger {
+        return trigger::run(environment, lease, message).await;
+    }
+    let job = Job::parse(received.stage, &message.body)?;
+    if message.receives >= environment.queues.of(received.stage).max_receives() {
+        settle::record_last_attempt(environment, &job, message.receives).await?;
+    }
+    job.work(environment, lease).await
+}

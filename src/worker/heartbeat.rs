@@ -1,0 +1,68 @@
+//! Keeps a message ours while its job runs.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::aws::sqs::{Lease, Message, Queue};
+
+/// Extends the visibility of one message until it is stopped. When the message cannot be kept, the job is
+/// cancelled: somebody else may be at work on it.
+pub(super) struct Heartbeat {
+    done: CancellationToken,
+    beating: JoinHandle<Lease>,
+}
+
+impl Heartbeat {
+    /// `job` is cancelled when the message is lost.
+    pub(super) fn start(
+        queue: Queue,
+        message: Message,
+        visibility: Duration,
+        job: CancellationToken,
+    ) -> Self {
+        let done = CancellationToken::new();
+        let beating = tokio::spawn(beat(queue, message, visibility, done.clone(), job));
+        Self { done, beating }
+    }
+
+    /// Stops extending; false when the message was lost.
+    pub(super) async fn stop(self) -> bool {
+        self.done.cancel();
+        matches!(self.beating.await, Ok(Lease::Held))
+    }
+}
+
+async fn beat(
+    queue: Queue,
+    message: Message,
+    visibility: Duration,
+    done: CancellationToken,
+    job: CancellationToken,
+) -> Lease {
+    // A third leaves room for two failed extensions before the message is somebody else's.
+    let interval = visibility / 3;
+    let mut ours_until = Instant::now() + visibility;
+    while done.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
+        let asked_at = Instant::now();
+        match queue.extend(&message, visibility).await {
+            Ok(Lease::Held) => ours_until = asked_at + visibility,
+            Ok(Lease::Lost) => return lose(&job, "somebody else received it"),
+            Err(error) => {
+                tracing::warn!(queue.name = queue.name(), message.id = message.id, "{error:#}");
+                if Instant::now() + interval >= ours_until {
+                    return lose(&job, "its visibility could not be extended");
+                }
+            }
+        }
+    }
+    Lease::Held
+}
+
+fn lose(job: &CancellationToken, reason: &str) -> Lease {
+    tracing::warn!("the message is no longer ours: {reason}");
+    job.cancel();
+    Lease::Lost
+}

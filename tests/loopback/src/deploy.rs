@@ -1,0 +1,26 @@
+//! What Terraform would make in both accounts.
+
+use crate::cloud::Cloud;
+use crate::{BACKUP_ACCOUNT, BUCKET, EXTERNAL_ID, REGION, Role, SOURCE_ROLE_ARN};
+
+const STAGES: [&str; 4] = ["trigger", "export", "provision", "write"];
+const MAX_RECEIVE_COUNT: u32 = 5;
+
+/// All that the backup ever does in the source account.
+const READ_ONLY: [&str; 6] = [
+    "dynamodb:ListTables",
+    "dynamodb:Describe*",
+    "dynamodb:Scan",
+    "dynamodb:ListTagsOfResource",
+    "dynamodb:GetResourcePolicy",
+    "application-autoscaling:Describe*",
+];
+
+pub(crate) fn deploy(cloud: &Cloud) {
+    cloud.iam.add_role(Role::new(SOURCE_ROLE_ARN, BACKUP_ACCOUNT).external_id(EXTERNAL_ID).allow(READ_ONLY));
+    cloud.s3.create_bucket(BUCKET, BACKUP_ACCOUNT, REGION);
+    for stage in STAGES {
+        let name = format!("dynamodb-backup-{stage}");
+        cloud.sqs.create_with_dead_letters(BACKUP_ACCOUNT, REGION, &name, MAX_RECEIVE_COUNT);
+    }
+}

@@ -1,0 +1,86 @@
+//! `BatchWriteItem` that does not get everything done, as AWS does under load.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::{Answer, Failure};
+use crate::wire::Refusal;
+
+/// Requests of each table, as the bytes they came in.
+type Requests = BTreeMap<String, Vec<Box<RawValue>>>;
+
+#[derive(Deserialize, Serialize)]
+struct Batch {
+    #[serde(rename = "RequestItems")]
+    requests: Requests,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Outcome {
+    #[serde(rename = "UnprocessedItems", default)]
+    unprocessed: Requests,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// Carries out all but the last `count` requests and returns those as unprocessed.
+pub(super) fn hold_back(body: &[u8], count: usize, write: impl FnOnce(&[u8]) -> Answer) -> Answer {
+    let mut batch: Batch = serde_json::from_slice(body).map_err(internal)?;
+    let held_back = take_last(&mut batch.requests, count);
+    let mut outcome = if batch.requests.is_empty() {
+        Outcome { unprocessed: Requests::new(), rest: Map::new() }
+    } else {
+        let remaining = serde_json::to_vec(&batch).map_err(internal)?;
+        serde_json::from_str(&write(&remaining)?).map_err(internal)?
+    };
+    for (table, requests) in held_back {
+        outcome.unprocessed.entry(table).or_default().extend(requests);
+    }
+    serde_json::to_string(&outcome).map_err(internal)
+}
+
+fn take_last(requests: &mut Requests, mut count: usize) -> Requests {
+    let mut taken = Requests::new();
+    for (table, of_table) in requests.iter_mut().rev() {
+        let kept = of_table.len().saturating_sub(count);
+        count -= of_table.len() - kept;
+        if kept < of_table.len() {
+            taken.insert(table.clone(), of_table.split_off(kept));
+        }
+    }
+    requests.retain(|_, of_table| !of_table.is_empty());
+    taken
+}
+
+fn internal(error: serde_json::Error) -> Failure {
+    Refusal::new(500, "InternalServerError", error.to_string()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requests(text: &str) -> Requests {
+        serde_json::from_str(text).expect("valid JSON")
+    }
+
+    #[test]
+    fn the_last_requests_are_taken_across_tables() {
+        let mut all = requests(r#"{"a":[1,2],"b":[3]}"#);
+        let taken = take_last(&mut all, 2);
+        assert_eq!(serde_json::to_string(&all).ok().as_deref(), Some(r#"{"a":[1]}"#));
+        assert_eq!(serde_json::to_string(&taken).ok().as_deref(), Some(r#"{"a":[2],"b":[3]}"#));
+    }
+
+    #[test]
+    fn more_than_there_are_means_all() {
+        let mut all = requests(r#"{"a":[1,2]}"#);
+        take_last(&mut all, 9);
+        assert!(all.is_empty());
+    }
+}

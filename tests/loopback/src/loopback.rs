@@ -1,0 +1,122 @@
+//! What a test holds in its hand.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::cloud::Cloud;
+use crate::s3::BucketView;
+use crate::sqs::QueueView;
+use crate::{Call, Fault, REGION, Role, deploy, server};
+
+/// A running server. Clones share it; it stops when the last one is dropped.
+#[derive(Clone)]
+pub struct Loopback(Arc<Running>);
+
+struct Running {
+    address: SocketAddr,
+    cloud: Arc<Cloud>,
+    server: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Loopback {
+    /// Starts on a free port of 127.0.0.1, with both accounts empty.
+    pub async fn start() -> std::io::Result<Self> {
+        Self::bind((Ipv4Addr::LOCALHOST, 0).into()).await
+    }
+
+    /// Starts on the address given.
+    pub async fn bind(address: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let cloud = Arc::new(Cloud::new(format!("http://{address}")));
+        let server = tokio::spawn(server::serve(listener, cloud.clone()));
+        Ok(Self(Arc::new(Running { address, cloud, server })))
+    }
+
+    /// `http://127.0.0.1:<port>`, for every service.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.0.address)
+    }
+
+    /// Makes what Terraform would make, all of it in [`REGION`]: the read-only source role, the bucket, and
+    /// the queues `dynamodb-backup-{trigger,export,provision,write}`, each with its `-dlq`.
+    pub fn deploy(&self) {
+        deploy::deploy(self.cloud());
+    }
+
+    /// Adds a role, or replaces the one of the same ARN. Open sessions keep what they had.
+    pub fn add_role(&self, role: Role) {
+        self.cloud().iam.add_role(role);
+    }
+
+    /// Ends every session that `AssumeRole` opened, whatever expiry its holder was told.
+    pub fn expire_sessions(&self) {
+        self.cloud().iam.expire_sessions();
+    }
+
+    /// Makes `DescribeTable` report this `TableStatus` from now on; `ACTIVE` ends it.
+    pub fn set_table_status(&self, account: &str, region: &str, table: &str, status: &str) {
+        self.cloud().dynamodb.set_table_status(account, region, table, status);
+    }
+
+    /// Makes `DescribeTable` report these sizes from now on. AWS's lag by about six hours; dynoxide's do not.
+    pub fn set_table_size(&self, account: &str, region: &str, table: &str, items: u64, bytes: u64) {
+        self.cloud().dynamodb.set_table_size(account, region, table, items, bytes);
+    }
+
+    /// Every call since the start or since [`clear_calls`](Self::clear_calls), in order of arrival.
+    pub fn calls(&self) -> Vec<Call> {
+        self.cloud().recorder.calls()
+    }
+
+    pub fn clear_calls(&self) {
+        self.cloud().recorder.clear();
+    }
+
+    /// Asks `hook` about every call from now on; it replaces the hook before it.
+    pub fn set_fault(&self, hook: impl Fn(&Call) -> Option<Fault> + Send + Sync + 'static) {
+        self.cloud().faults.set(Arc::new(hook));
+    }
+
+    pub fn clear_fault(&self) {
+        self.cloud().faults.clear();
+    }
+
+    /// One DynamoDB call in process, as the account's root: JSON in, JSON out. Neither recorded nor subject to
+    /// faults. Blocks while SQLite works.
+    ///
+    /// # Errors
+    ///
+    /// DynamoDB's own error document.
+    pub fn dynamodb(&self, account: &str, region: &str, action: &str, body: &Value) -> Result<Value, String> {
+        self.cloud().dynamodb.call(account, region, action, body)
+    }
+
+    /// A bucket as a test sees it, whoever owns it. A name that does not exist is an empty bucket.
+    pub fn bucket(&self, name: &str) -> BucketView {
+        self.cloud().s3.view(name)
+    }
+
+    /// A queue in [`REGION`] as a test sees it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such queue.
+    pub fn queue(&self, account: &str, name: &str) -> QueueView {
+        self.cloud().sqs.view(account, REGION, name)
+    }
+
+    fn cloud(&self) -> &Cloud {
+        &self.0.cloud
+    }
+}

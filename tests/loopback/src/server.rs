@@ -1,0 +1,90 @@
+//! Sockets and HTTP: accepts connections, reads requests, writes what the cloud answers.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream;
+use http::header::CONTENT_LENGTH;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::cloud::{Cloud, Outcome};
+use crate::wire::{Reply, Request};
+
+type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Serves until it is dropped; its connections end with it.
+pub(crate) async fn serve(listener: TcpListener, cloud: Arc<Cloud>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => { connections.spawn(converse(stream, cloud.clone())); }
+                // Out of file descriptors, most likely: let some connections end first.
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, cloud: Arc<Cloud>) {
+    // Without this, small answers wait for the client's delayed acknowledgement.
+    stream.set_nodelay(true).ok();
+    let service = service_fn(move |request| {
+        let cloud = cloud.clone();
+        async move { answer(&cloud, request).await }
+    });
+    // A connection that ends in an error is a client gone or a fault asked for: nobody to tell.
+    hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .ok();
+}
+
+/// An error makes hyper close the connection without an answer.
+async fn answer(cloud: &Cloud, request: http::Request<Incoming>) -> io::Result<http::Response<Body>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let request = Request { method: head.method, uri: head.uri, headers: head.headers, body };
+    match cloud.answer(request).await {
+        Outcome::Reply(reply) => Ok(response(reply)),
+        Outcome::Truncated(reply) => Ok(truncated(reply)),
+        Outcome::Closed => Err(io::ErrorKind::ConnectionReset.into()),
+    }
+}
+
+fn response(reply: Reply) -> http::Response<Body> {
+    let body = Full::new(reply.body).map_err(|never: Infallible| match never {}).boxed_unsync();
+    let mut response = http::Response::new(body);
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    response
+}
+
+/// Announces the whole body, sends half of it and breaks off.
+fn truncated(mut reply: Reply) -> http::Response<Body> {
+    reply.headers.insert(CONTENT_LENGTH, reply.body.len().into());
+    let half = reply.body.slice(..reply.body.len() / 2);
+    let frames = stream::unfold(Some(half), |half| async move {
+        match half {
+            Some(half) => Some((Ok(Frame::data(half)), None)),
+            None => {
+                // Lets hyper flush the first half before it learns of the break.
+                tokio::task::yield_now().await;
+                Some((Err(io::ErrorKind::ConnectionReset.into()), None))
+            }
+        }
+    });
+    let mut response = response(reply);
+    *response.body_mut() = StreamBody::new(frames).boxed_unsync();
+    response
+}

@@ -1,0 +1,227 @@
+//! One queue: which message is due when, and who holds it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::attributes::Attributes;
+use super::invalid;
+use super::message::{Message, Received};
+use crate::wire::Refusal;
+
+pub(super) struct Queue {
+    pub(super) arn: String,
+    pub(super) attributes: RwLock<Attributes>,
+    pub(super) created: i64,
+    /// Told whenever a message may have become visible.
+    pub(super) arrival: Notify,
+    messages: Mutex<Messages>,
+}
+
+#[derive(Default)]
+struct Messages {
+    next: u64,
+    by_number: HashMap<u64, Slot>,
+    /// When each message is visible, or visible again.
+    due: BTreeSet<(Instant, u64)>,
+}
+
+struct Slot {
+    message: Message,
+    due: Instant,
+    receive_count: u64,
+    first_received: i64,
+}
+
+/// How many messages are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) visible: usize,
+    pub(super) in_flight: usize,
+    pub(super) delayed: usize,
+}
+
+impl Queue {
+    pub(super) fn new(arn: String, attributes: Attributes) -> Self {
+        Self {
+            arn,
+            attributes: RwLock::new(attributes),
+            created: jiff::Timestamp::now().as_second(),
+            arrival: Notify::new(),
+            messages: Mutex::default(),
+        }
+    }
+
+    pub(super) fn send(&self, message: Message, delay: Duration) {
+        self.messages.lock().add(message, Instant::now() + delay);
+        self.arrival.notify_waiters();
+    }
+
+    /// Takes visible messages, oldest first, and hides them; a message that was received `max_receives` times
+    /// already is removed and returned as dead.
+    pub(super) fn receive(
+        &self,
+        limit: usize,
+        visibility: Duration,
+        max_receives: Option<u64>,
+    ) -> (Vec<Received>, Vec<Message>) {
+        let now = Instant::now();
+        let mut messages = self.messages.lock();
+        let (mut received, mut dead) = (Vec::new(), Vec::new());
+        while received.len() < limit
+            && let Some(number) = messages.first_due(now)
+        {
+            if max_receives.is_some_and(|limit| messages.receive_count(number) >= limit) {
+                dead.extend(messages.remove(number));
+            } else {
+                received.extend(messages.take(number, now + visibility));
+            }
+        }
+        (received, dead)
+    }
+
+    /// When the next message turns visible; in the past if one is.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.messages.lock().due.first().map(|(due, _)| *due)
+    }
+
+    /// Only the newest handle of a message deletes it; an older one is accepted and does nothing.
+    pub(super) fn delete(&self, handle: &str) -> Result<(), Refusal> {
+        let handle = Handle::parse(handle)?;
+        let mut messages = self.messages.lock();
+        if messages.receive_count(handle.number) == handle.receive_count {
+            messages.remove(handle.number);
+        }
+        Ok(())
+    }
+
+    pub(super) fn change_visibility(&self, handle: &str, timeout: Duration) -> Result<(), Refusal> {
+        let handle = Handle::parse(handle)?;
+        let now = Instant::now();
+        self.messages.lock().change(handle, now, now + timeout)?;
+        self.arrival.notify_waiters();
+        Ok(())
+    }
+
+    pub(super) fn purge(&self) {
+        let mut messages = self.messages.lock();
+        messages.by_number.clear();
+        messages.due.clear();
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let now = Instant::now();
+        let mut counts = Counts::default();
+        for slot in self.messages.lock().by_number.values() {
+            match slot {
+                slot if slot.due <= now => counts.visible += 1,
+                slot if slot.receive_count > 0 => counts.in_flight += 1,
+                _ => counts.delayed += 1,
+            }
+        }
+        counts
+    }
+
+    /// Every message, wherever it is, in the order sent.
+    pub(super) fn all(&self) -> Vec<Message> {
+        let messages = self.messages.lock();
+        let mut numbered: Vec<_> = messages.by_number.iter().collect();
+        numbered.sort_by_key(|(number, _)| **number);
+        numbered.into_iter().map(|(_, slot)| slot.message.clone()).collect()
+    }
+}
+
+impl Messages {
+    fn add(&mut self, message: Message, due: Instant) {
+        let number = self.next;
+        self.next += 1;
+        self.due.insert((due, number));
+        self.by_number.insert(number, Slot { message, due, receive_count: 0, first_received: 0 });
+    }
+
+    fn first_due(&self, now: Instant) -> Option<u64> {
+        self.due.first().filter(|(due, _)| *due <= now).map(|(_, number)| *number)
+    }
+
+    /// Zero for a message that is gone, too.
+    fn receive_count(&self, number: u64) -> u64 {
+        self.by_number.get(&number).map_or(0, |slot| slot.receive_count)
+    }
+
+    fn take(&mut self, number: u64, due: Instant) -> Option<Received> {
+        let slot = self.by_number.get_mut(&number)?;
+        slot.receive_count += 1;
+        if slot.first_received == 0 {
+            slot.first_received = jiff::Timestamp::now().as_millisecond();
+        }
+        let received = Received {
+            message: slot.message.clone(),
+            receipt_handle: Handle { number, receive_count: slot.receive_count }.to_text(&slot.message.id),
+            receive_count: slot.receive_count,
+            first_received: slot.first_received,
+        };
+        self.reschedule(number, due);
+        Some(received)
+    }
+
+    fn change(&mut self, handle: Handle, now: Instant, due: Instant) -> Result<(), Refusal> {
+        let Some(slot) = self.by_number.get(&handle.number) else {
+            return Err(invalid(
+                "Value for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available \
+                 for visibility timeout change.",
+            ));
+        };
+        if slot.receive_count != handle.receive_count {
+            return Err(invalid_handle());
+        }
+        if slot.due <= now {
+            return Err(Refusal::bad_request("MessageNotInflight", "The specified message isn't in flight."));
+        }
+        self.reschedule(handle.number, due);
+        Ok(())
+    }
+
+    fn reschedule(&mut self, number: u64, due: Instant) {
+        if let Some(slot) = self.by_number.get_mut(&number) {
+            self.due.remove(&(slot.due, number));
+            self.due.insert((due, number));
+            slot.due = due;
+        }
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Message> {
+        let slot = self.by_number.remove(&number)?;
+        self.due.remove(&(slot.due, number));
+        Some(slot.message)
+    }
+}
+
+/// What a receipt handle says: which message, and which of its receives.
+struct Handle {
+    number: u64,
+    receive_count: u64,
+}
+
+impl Handle {
+    fn to_text(&self, message_id: &str) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(format!("{}/{}/{message_id}", self.number, self.receive_count))
+    }
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let parse = || {
+            let decoded = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+            let mut fields = decoded.split('/');
+            Some(Self { number: fields.next()?.parse().ok()?, receive_count: fields.next()?.parse().ok()? })
+        };
+        parse().ok_or_else(invalid_handle)
+    }
+}
+
+fn invalid_handle() -> Refusal {
+    Refusal::new(404, "ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
+}

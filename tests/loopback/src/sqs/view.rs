@@ -1,0 +1,55 @@
+//! A queue as a test sees it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::input::Outgoing;
+use super::message::Message;
+use super::queue::Queue;
+
+/// A queue, looked at from behind: nothing here counts as a receive.
+#[derive(Clone)]
+pub struct QueueView(Arc<Queue>);
+
+impl QueueView {
+    pub(super) fn new(queue: Arc<Queue>) -> Self {
+        Self(queue)
+    }
+
+    /// Messages that a receiver would get now.
+    pub fn visible(&self) -> usize {
+        self.0.counts().visible
+    }
+
+    /// Messages that were received and are still hidden.
+    pub fn in_flight(&self) -> usize {
+        self.0.counts().in_flight
+    }
+
+    /// Messages whose delay has not passed.
+    pub fn delayed(&self) -> usize {
+        self.0.counts().delayed
+    }
+
+    /// Bodies and attributes (binary ones as base64) of all messages, in the order sent.
+    pub fn messages(&self) -> Vec<(String, BTreeMap<String, String>)> {
+        let texts = |message: &Message| {
+            message.attributes.iter().map(|(name, value)| (name.clone(), value.text())).collect()
+        };
+        self.0.all().iter().map(|message| (message.body.clone(), texts(message))).collect()
+    }
+
+    /// Sends a message, visible at once.
+    ///
+    /// # Panics
+    ///
+    /// If SQS would not take it.
+    pub fn send(&self, body: &str) {
+        let outgoing = Outgoing { body: Some(body.to_owned()), ..Outgoing::default() };
+        match Message::accept(outgoing, "loopback", usize::MAX) {
+            Ok(message) => self.0.send(message, Duration::ZERO),
+            Err(refusal) => panic!("SQS does not take this message: {}", refusal.message),
+        }
+    }
+}

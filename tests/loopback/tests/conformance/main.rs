@@ -1,0 +1,9 @@
+//! The loopback against the real AWS SDK: what it must do as AWS does.
+
+mod accounts;
+mod client;
+mod dynamodb;
+mod faults;
+mod s3;
+mod sqs;
+mod ssm;
