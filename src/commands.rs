@@ -17,10 +17,9 @@ use crate::aws::Session;
 use crate::aws::s3::Bucket;
 use crate::cli::{Cli, Command};
 use crate::config::{self, ArchiveConfig, Config, FromSettings, Parameters, Process};
+use crate::environment::{Environment, Queues};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::job::Environment;
-use crate::job::environment::Queues;
 use crate::progress::Progress;
 use crate::telemetry;
 

@@ -4,9 +4,11 @@
 //! Dependencies point one way, from the top of this list to its end:
 //!
 //! - [`cli`], [`config`], [`exit`], [`telemetry`], [`shutdown`]: how the program is told what to do
-//! - [`commands`]: one file per command; builds the [`job::Environment`] once
+//! - [`commands`]: one file per command; builds the [`environment`] once
 //! - [`worker`]: the bounded pool: free slot → receive → work → settle
 //! - [`job`]: the four stages; [`reconcile`]: the one function that moves a run forward
+//! - [`environment`]: what jobs work with; [`message`]: what the queues carry; [`target`]: the guards of the
+//!   live copy; [`progress`]: counts for whoever watches
 //! - [`archive`]: what lies in the bucket; [`aws`]: the two accounts, the only code that names the SDK
 //! - [`table`], [`schema`], [`plan`], [`page`], [`item`], [`batch`]: pure; no I/O
 //! - [`error`]: what went wrong, and what that means for a message or a command
@@ -17,10 +19,12 @@ pub mod batch;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod environment;
 pub mod error;
 pub mod exit;
 pub mod item;
 pub mod job;
+pub mod message;
 pub mod page;
 pub mod plan;
 pub mod progress;
@@ -28,5 +32,6 @@ pub mod reconcile;
 pub mod schema;
 pub mod shutdown;
 pub mod table;
+pub mod target;
 pub mod telemetry;
 pub mod worker;

@@ -13,8 +13,9 @@ use crate::archive::layout::{RunId, Stage};
 use crate::archive::manifest::Manifest;
 use crate::archive::marker::{Exported, Failure, Provisioned, Window, Written};
 use crate::archive::record::{Outcome, Report, Run, Table, TableResult};
+use crate::environment::Environment;
 use crate::error::Result;
-use crate::job::{Environment, Job, SegmentJob, TableJob};
+use crate::message::{Job, SegmentJob, TableJob};
 use crate::plan::Plan;
 use crate::table::TableName;
 

@@ -17,8 +17,10 @@ use self::heartbeat::Heartbeat;
 use self::settle::{Received, settle};
 use crate::archive::layout::Stage;
 use crate::aws::sqs::{MAX_BATCH, Message, Queue};
+use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::job::{Environment, Job, Lease, Outcome, trigger};
+use crate::job::{self, Lease, Outcome};
+use crate::message::Job;
 
 /// How long one receive waits for a message: SQS's longest (SQS Developer Guide, “Short and long polling”).
 const LONG_POLL: Duration = Duration::from_secs(20);
@@ -117,11 +119,11 @@ async fn process(environment: Arc<Environment>, stage: Stage, message: Message, 
 async fn work_on(environment: &Environment, received: &Received, lease: &Lease) -> Result<Outcome> {
     let message = &received.message;
     if received.stage == Stage::Trigger {
-        return trigger::run(environment, lease, message).await;
+        return job::trigger::run(environment, lease, message).await;
     }
     let job = Job::parse(received.stage, &message.body)?;
     if message.receives >= environment.queues.of(received.stage).max_receives() {
         settle::record_last_attempt(environment, &job, message.receives).await?;
     }
-    job.work(environment, lease).await
+    job::work(environment, &job, lease).await
 }

@@ -46,9 +46,9 @@ pub struct Message {
     pub sent_at: Timestamp,
 }
 
-/// Whether a message still belongs to us.
+/// Whether a message still belonged to us when its visibility was extended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lease {
+pub enum Extension {
     Held,
     Lost,
 }
@@ -144,7 +144,7 @@ impl Queue {
     }
 
     /// Keeps a message ours for `visibility` from now; zero gives it back at once.
-    pub async fn extend(&self, message: &Message, visibility: Duration) -> Result<Lease> {
+    pub async fn extend(&self, message: &Message, visibility: Duration) -> Result<Extension> {
         let request = self
             .client
             .change_message_visibility()
@@ -152,8 +152,10 @@ impl Queue {
             .receipt_handle(&message.receipt)
             .visibility_timeout(seconds(visibility.min(MAX_VISIBILITY)));
         match request.send().await {
-            Ok(_) => Ok(Lease::Held),
-            Err(error) if code(&error).is_some_and(|code| LOST_RECEIPT.contains(&code)) => Ok(Lease::Lost),
+            Ok(_) => Ok(Extension::Held),
+            Err(error) if code(&error).is_some_and(|code| LOST_RECEIPT.contains(&code)) => {
+                Ok(Extension::Lost)
+            }
             Err(error) => Err(failure(&error, format!("extend a message of queue {}", self.name))),
         }
     }

@@ -17,10 +17,10 @@ use super::{environment, output};
 use crate::archive::layout::RunId;
 use crate::archive::record::{Outcome, Report};
 use crate::cli::{Cli, TriggerArgs};
+use crate::environment::Environment;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::job::Environment;
-use crate::job::trigger::Trigger;
+use crate::message::Trigger;
 use crate::progress::Progress;
 use crate::shutdown::Shutdown;
 use crate::worker::work;
@@ -44,7 +44,7 @@ pub(super) async fn run(cli: &Cli, args: &TriggerArgs) -> Result<Exit> {
     let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
     let environment = environment(cli, Progress::watched(), bars.clone()).await?;
     let trigger = Trigger::from(args);
-    let sources = trigger.sources(&environment)?;
+    let sources = environment.sources_of(&trigger)?;
     let shutdown = Shutdown::on_signals()?.token();
 
     let message_id = environment.queues.trigger.send(&trigger.body()).await?;

@@ -9,7 +9,7 @@ use crate::cli::{Cli, TriggerArgs};
 use crate::config::TriggerConfig;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::job::trigger::Trigger;
+use crate::message::Trigger;
 
 #[derive(Serialize)]
 struct Sent<'a> {

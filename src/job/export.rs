@@ -10,13 +10,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use super::environment::SourceAccount;
-use super::{Environment, Lease, Outcome, Task};
+use super::{Lease, Outcome, Task, blocking};
 use crate::archive::layout::TableFolder;
 use crate::archive::marker::{Exported, PartEntry, Window};
 use crate::archive::part::{PartReader, PartWriter, unreadable};
 use crate::archive::{Archive, PartHead};
 use crate::aws::dynamodb::ScanRequest;
+use crate::environment::{Environment, SourceAccount};
 use crate::error::{Context, Error, Result};
 use crate::item::{Key, line_item};
 use crate::page::Page;
@@ -26,7 +26,12 @@ use crate::reconcile::{self, Event};
 const GIVE_WAY_DELAY: Duration = Duration::from_secs(15);
 
 /// Exports a segment, or continues its export.
-pub async fn run(environment: &Environment, lease: &Lease, task: &Task, segment: u32) -> Result<Outcome> {
+pub(super) async fn run(
+    environment: &Environment,
+    lease: &Lease,
+    task: &Task,
+    segment: u32,
+) -> Result<Outcome> {
     let folder = environment.archive.folder(&task.run.run, &task.table.name);
     if !environment.archive.exists(&folder.exported(segment)).await? {
         let source = environment.source_of(&task.run).await?;
@@ -191,13 +196,6 @@ async fn append(mut writer: PartWriter, page: Page) -> Result<PartWriter> {
         Ok(writer)
     })
     .await
-}
-
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let joined = tokio::task::spawn_blocking(work).await;
-    joined.map_err(|error| Error::retryable("a blocking task ended early").with_source(error))?
 }
 
 fn entries(parts: Vec<PartHead>) -> Vec<PartEntry> {

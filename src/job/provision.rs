@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::target::{self, Owner};
-use super::{Environment, Outcome, Task};
+use super::{Outcome, Task};
 use crate::archive::marker::{Provision, Provisioned};
 use crate::archive::record::Table;
+use crate::environment::Environment;
 use crate::error::Result;
 use crate::reconcile::{self, Event};
 use crate::schema::TableDefinition;
+use crate::target::{self, Owner};
 
 /// A table is usually ACTIVE within seconds; it is waited for without holding a slot.
 const CREATING_DELAY: Duration = Duration::from_secs(3);
 
 /// Provisions one table.
-pub async fn run(environment: &Environment, task: &Task) -> Result<Outcome> {
+pub(super) async fn run(environment: &Environment, task: &Task) -> Result<Outcome> {
     let key = environment.archive.folder(&task.run.run, &task.table.name).provisioned();
     if !environment.archive.exists(&key).await? {
         let Some(target) = target::describe(&environment.copies, &task.table.target).await? else {

@@ -3,23 +3,23 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures::stream::{self, StreamExt, TryStreamExt};
-use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use super::environment::SourceAccount;
-use super::{Environment, Lease, Outcome};
+use super::{Lease, Outcome};
 use crate::archive::FORMAT_VERSION;
 use crate::archive::layout::RunId;
-use crate::archive::record::{Outcome as RunOutcome, Report, Run, Source, Table, TableRecord, TableResult};
+use crate::archive::record::{
+    Account, Outcome as RunOutcome, Report, Run, Source, Table, TableRecord, TableResult,
+};
 use crate::aws::sqs::Message;
 use crate::config::SourceConfig;
+use crate::environment::{Environment, SourceAccount};
 use crate::error::{Error, Kind, Result};
+use crate::message::Trigger;
 use crate::plan::Plan;
 use crate::reconcile::{self, Event};
 use crate::schema::TableDefinition;
-use crate::table::{Pattern, Selection, TableName};
+use crate::table::TableName;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::{SignedDuration, Timestamp};
 
 /// Tables planned at once: DescribeTable shares the control plane's request rate with everyone.
 const PLANNED_AT_ONCE: usize = 8;
@@ -27,65 +27,11 @@ const PLANNED_AT_ONCE: usize = 8;
 /// How far back a run that is still going on is looked for.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24 * 7);
 
-/// The message of the trigger queue: `{}` backs up every source.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Trigger {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tables: Vec<Pattern>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub exclude: Vec<Pattern>,
-}
-
-impl Trigger {
-    /// Reads a message: our own, or the envelope of EventBridge around it.
-    ///
-    /// A rule without an input transformer and a schedule without an input send the whole event; the former's
-    /// `detail` is an object, the latter's is JSON in a string (EventBridge User Guide, “AWS service events”;
-    /// EventBridge Scheduler User Guide, “Templated targets”).
-    pub fn parse(body: &str) -> Result<Self> {
-        let malformed = |error: serde_json::Error| {
-            Error::permanent("the trigger message is malformed").with_source(error)
-        };
-        let message: Value = serde_json::from_str(body).map_err(malformed)?;
-        let request = match message.get("detail") {
-            Some(Value::String(detail)) => serde_json::from_str(detail).map_err(malformed)?,
-            Some(detail) if message.get("detail-type").is_some() => detail.clone(),
-            _ => message,
-        };
-        if !request.is_object() {
-            return Err(Error::permanent(
-                "the trigger message is not a JSON object: send {} to back up everything",
-            ));
-        }
-        serde_json::from_value(request).map_err(malformed)
-    }
-
-    /// The message's body.
-    pub fn body(&self) -> String {
-        serde_json::to_string(self).expect("a trigger is plain data with string keys")
-    }
-
-    fn selection(&self) -> Selection {
-        Selection { tables: self.tables.clone(), exclude: self.exclude.clone() }
-    }
-
-    /// The sources it asks for.
-    pub fn sources<'a>(&self, environment: &'a Environment) -> Result<Vec<&'a SourceConfig>> {
-        match &self.source {
-            Some(name) => Ok(vec![environment.source_config(name)?]),
-            None => Ok(environment.config.sources.iter().collect()),
-        }
-    }
-}
-
 /// Starts, or goes on starting, the runs of a trigger message. One source's failure does not hold up another.
 pub async fn run(environment: &Environment, lease: &Lease, message: &Message) -> Result<Outcome> {
     let trigger = Trigger::parse(&message.body)?;
     let mut failures = Vec::new();
-    for source in trigger.sources(environment)? {
+    for source in environment.sources_of(&trigger)? {
         let run = RunId::derive(message.sent_at, &message.id, &source.name);
         if let Err(error) = start(environment, lease, source, &run, &trigger).await {
             failures.push(error);
@@ -162,7 +108,7 @@ fn new_run(
         source: Source {
             name: source.name.clone(),
             role_arn: source.role_arn.as_str().to_owned(),
-            account: crate::archive::record::Account { account_id, region },
+            account: Account { account_id, region },
         },
         backup: environment.backup.clone(),
         requested: trigger.selection(),
@@ -340,55 +286,4 @@ fn age(definition: &TableDefinition) -> Option<Duration> {
     let created =
         SystemTime::UNIX_EPOCH + Duration::try_from_secs_f64(definition.creation_date_time?).ok()?;
     SystemTime::now().duration_since(created).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn narrowed() -> Trigger {
-        let pattern = |text| Pattern::parse(text).expect("a pattern");
-        Trigger {
-            source: Some("shop".to_owned()),
-            tables: vec![pattern("orders*")],
-            exclude: vec![pattern("*-test")],
-        }
-    }
-
-    #[test]
-    fn an_empty_message_asks_for_everything() {
-        assert_eq!(Trigger::parse("{}").expect("reads"), Trigger::default());
-    }
-
-    #[test]
-    fn a_message_reads_back_from_its_body() {
-        assert_eq!(Trigger::parse(&narrowed().body()).expect("reads"), narrowed());
-    }
-
-    #[test]
-    fn the_envelopes_of_a_rule_and_of_a_schedule_are_opened() {
-        let envelope = |detail: Value| {
-            serde_json::json!({
-                "version": "0", "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa", "detail-type": "Scheduled Event",
-                "source": "aws.events", "account": "222222222222", "time": "2026-01-31T02:00:00Z",
-                "region": "eu-west-1", "resources": ["arn:aws:events:eu-west-1:222222222222:rule/nightly"],
-                "detail": detail
-            })
-            .to_string()
-        };
-        let rule = envelope(serde_json::json!({}));
-        let schedule = envelope(Value::String("{}".to_owned()));
-        let custom = envelope(serde_json::to_value(narrowed()).expect("plain data"));
-        assert_eq!(Trigger::parse(&rule).expect("reads"), Trigger::default());
-        assert_eq!(Trigger::parse(&schedule).expect("reads"), Trigger::default());
-        assert_eq!(Trigger::parse(&custom).expect("reads"), narrowed());
-    }
-
-    #[test]
-    fn what_is_not_a_trigger_is_refused() {
-        for body in ["", "[]", "null", r#"{"table":"orders"}"#, r#"{"tables":["a/b"]}"#, r#"{"source":7}"#] {
-            let error = Trigger::parse(body).expect_err("refused");
-            assert_eq!(error.kind(), Kind::Permanent, "{body}");
-        }
-    }
 }

@@ -9,13 +9,13 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::export::blocking;
-use super::{Environment, Lease, Outcome, Task};
+use super::{Lease, Outcome, Task, blocking};
 use crate::archive::layout::Stage;
 use crate::archive::marker::{Exported, FailedItem, Failure, Written};
 use crate::archive::part::{PartReader, unreadable};
 use crate::aws::dynamodb::BatchError;
 use crate::batch::Batch;
+use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::item::{Key, line_item};
 use crate::reconcile::{self, Event};
@@ -34,7 +34,12 @@ const NOT_READY_DELAY: Duration = Duration::from_secs(10);
 const MAX_FAILED_ITEMS: usize = 10_000;
 
 /// Writes a segment into its target.
-pub async fn run(environment: &Environment, lease: &Lease, task: &Task, segment: u32) -> Result<Outcome> {
+pub(super) async fn run(
+    environment: &Environment,
+    lease: &Lease,
+    task: &Task,
+    segment: u32,
+) -> Result<Outcome> {
     let archive = &environment.archive;
     let folder = archive.folder(&task.run.run, &task.table.name);
     if !archive.exists(&folder.written(segment)).await? {

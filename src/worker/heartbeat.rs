@@ -6,13 +6,13 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::sqs::{Lease, Message, Queue};
+use crate::aws::sqs::{Extension, Message, Queue};
 
 /// Extends the visibility of one message until it is stopped. When the message cannot be kept, the job is
 /// cancelled: somebody else may be at work on it.
 pub(super) struct Heartbeat {
     done: CancellationToken,
-    beating: JoinHandle<Lease>,
+    beating: JoinHandle<Extension>,
 }
 
 impl Heartbeat {
@@ -31,7 +31,7 @@ impl Heartbeat {
     /// Stops extending; false when the message was lost.
     pub(super) async fn stop(self) -> bool {
         self.done.cancel();
-        matches!(self.beating.await, Ok(Lease::Held))
+        matches!(self.beating.await, Ok(Extension::Held))
     }
 }
 
@@ -41,15 +41,15 @@ async fn beat(
     visibility: Duration,
     done: CancellationToken,
     job: CancellationToken,
-) -> Lease {
+) -> Extension {
     // A third leaves room for two failed extensions before the message is somebody else's.
     let interval = visibility / 3;
     let mut ours_until = Instant::now() + visibility;
     while done.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
         let asked_at = Instant::now();
         match queue.extend(&message, visibility).await {
-            Ok(Lease::Held) => ours_until = asked_at + visibility,
-            Ok(Lease::Lost) => return lose(&job, "somebody else received it"),
+            Ok(Extension::Held) => ours_until = asked_at + visibility,
+            Ok(Extension::Lost) => return lose(&job, "somebody else received it"),
             Err(error) => {
                 tracing::warn!(queue.name = queue.name(), message.id = message.id, "{error:#}");
                 if Instant::now() + interval >= ours_until {
@@ -58,11 +58,11 @@ async fn beat(
             }
         }
     }
-    Lease::Held
+    Extension::Held
 }
 
-fn lose(job: &CancellationToken, reason: &str) -> Lease {
+fn lose(job: &CancellationToken, reason: &str) -> Extension {
     tracing::warn!("the message is no longer ours: {reason}");
     job.cancel();
-    Lease::Lost
+    Extension::Lost
 }

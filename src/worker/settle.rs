@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use crate::archive::layout::Stage;
 use crate::archive::marker::{Failure, LastAttempt};
 use crate::aws::sqs::{Message, Queue};
+use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
-use crate::job::{Environment, Job, Outcome};
+use crate::job::Outcome;
+use crate::message::Job;
 use crate::reconcile::{self, Event};
 
 /// The first wait before a job is tried again; it doubles with every receive.

@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::archive::layout::RunId;
 use crate::commands::output::count;
-use crate::job::Environment;
+use crate::environment::Environment;
 use crate::progress::TableProgress;
 use crate::table::TableName;
 

@@ -1,5 +1,8 @@
 //! The way of one request: caller, call, fault, permission, service.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::call::{Call, Recorder};
 use crate::caller::{Caller, Scope, Service};
 use crate::dynamodb::DynamoDb;
@@ -45,7 +48,7 @@ impl Cloud {
         }
     }
 
-    pub(crate) async fn answer(&self, request: Request) -> Outcome {
+    pub(crate) async fn answer(self: &Arc<Self>, request: Request) -> Outcome {
         let Some(scope) = Scope::of(&request) else {
             return Outcome::Reply(unsigned().reply(Service::S3));
         };
@@ -56,23 +59,34 @@ impl Cloud {
         };
         let call = call_of(service, &caller, &request);
         self.recorder.record(call.clone());
-        let fault = self.faults.for_call(&call);
-        match &fault {
-            Some(Fault::Reset) => return Outcome::Closed,
+        match self.faults.for_call(&call) {
+            Some(Fault::Reset) => Outcome::Closed,
             Some(Fault::Error { status, code, message }) => {
-                return Outcome::Reply(Refusal::new(*status, code, message).reply(service));
+                Outcome::Reply(Refusal::new(status, code, message).reply(service))
             }
-            Some(Fault::Delay(delay)) => tokio::time::sleep(*delay).await,
-            _ => {}
+            Some(Fault::Delay(delay)) => self.perform_later(delay, service, caller, call, request).await,
+            Some(Fault::Unprocessed(count)) => {
+                Outcome::Reply(self.perform(service, &caller, &call, request, count).await)
+            }
+            fault => spoil(self.perform(service, &caller, &call, request, 0).await, fault.as_ref()),
         }
-        let unprocessed = if let Some(Fault::Unprocessed(count)) = fault { count } else { 0 };
-        let reply = self.perform(service, &caller, &call, request, unprocessed).await;
-        match fault {
-            Some(Fault::LostAnswer) => Outcome::Closed,
-            Some(Fault::CorruptBody) => Outcome::Reply(fault::corrupt(reply)),
-            Some(Fault::TruncatedBody) => Outcome::Truncated(reply),
-            _ => Outcome::Reply(reply),
-        }
+    }
+
+    /// The call takes effect even if its caller loses patience and closes the connection.
+    async fn perform_later(
+        self: &Arc<Self>,
+        delay: Duration,
+        service: Service,
+        caller: Caller,
+        call: Call,
+        request: Request,
+    ) -> Outcome {
+        let cloud = self.clone();
+        let performed = tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            cloud.perform(service, &caller, &call, request, 0).await
+        });
+        performed.await.map_or(Outcome::Closed, Outcome::Reply)
     }
 
     async fn perform(
@@ -93,6 +107,16 @@ impl Cloud {
             Service::Ssm => self.ssm.answer(call, &request.body),
             Service::Sts => sts::answer(&self.iam, caller, &request.body),
         }
+    }
+}
+
+/// What a fault does to the answer of a call that took effect.
+fn spoil(reply: Reply, fault: Option<&Fault>) -> Outcome {
+    match fault {
+        Some(Fault::LostAnswer) => Outcome::Closed,
+        Some(Fault::CorruptBody) => Outcome::Reply(fault::corrupt(reply)),
+        Some(Fault::TruncatedBody) => Outcome::Truncated(reply),
+        _ => Outcome::Reply(reply),
     }
 }
 

@@ -7,13 +7,12 @@ const STAGES: [&str; 4] = ["trigger", "export", "provision", "write"];
 const MAX_RECEIVE_COUNT: u32 = 5;
 
 /// All that the backup ever does in the source account.
-const READ_ONLY: [&str; 6] = [
+const READ_ONLY: [&str; 5] = [
     "dynamodb:ListTables",
     "dynamodb:Describe*",
     "dynamodb:Scan",
     "dynamodb:ListTagsOfResource",
     "dynamodb:GetResourcePolicy",
-    "application-autoscaling:Describe*",
 ];
 
 pub(crate) fn deploy(cloud: &Cloud) {

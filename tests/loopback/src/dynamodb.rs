@@ -3,14 +3,13 @@
 mod engine;
 mod extras;
 mod overrides;
+mod place;
 mod unprocessed;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use dynoxide::Database;
-use dynoxide::streams::{LOCAL_ACCOUNT, LOCAL_REGION};
 use http::StatusCode;
 use parking_lot::RwLock;
 use serde::Deserialize;
@@ -22,27 +21,20 @@ use crate::call::Call;
 use crate::caller::Service;
 use crate::iam::access_denied;
 use crate::wire::{AMZ_JSON_1_0, Refusal, Reply};
-use extras::Extras;
-use overrides::Overrides;
+use place::Place;
 
 /// Calls that work at the same time. A database takes one at a time; the rest is parsing and printing.
 const WORKERS: usize = 8;
 
 pub(crate) struct DynamoDb {
-    databases: RwLock<HashMap<(String, String), Database>>,
-    overrides: Overrides,
-    extras: Extras,
+    /// By account and region.
+    places: RwLock<HashMap<(String, String), Arc<Place>>>,
     workers: Semaphore,
 }
 
 impl Default for DynamoDb {
     fn default() -> Self {
-        Self {
-            databases: RwLock::default(),
-            overrides: Overrides::default(),
-            extras: Extras::default(),
-            workers: Semaphore::new(WORKERS),
-        }
+        Self { places: RwLock::default(), workers: Semaphore::new(WORKERS) }
     }
 }
 
@@ -64,18 +56,18 @@ impl From<Refusal> for Failure {
 
 impl DynamoDb {
     pub(crate) fn set_table_status(&self, account: &str, region: &str, table: &str, status: &str) {
-        self.overrides.set_status(account, region, table, status);
+        self.place(account, region).overrides.set_status(table, status);
     }
 
     pub(crate) fn set_table_size(&self, account: &str, region: &str, table: &str, items: u64, bytes: u64) {
-        self.overrides.set_size(account, region, table, items, bytes);
+        self.place(account, region).overrides.set_size(table, items, bytes);
     }
 
     /// One call over the wire. The last `unprocessed` requests of a `BatchWriteItem` are sent back.
     pub(crate) async fn answer(&self, call: &Call, body: Bytes, unprocessed: usize) -> Reply {
-        let answer = match self.foreign_resource(call, &body) {
+        let answer = match foreign_resource(call, &body) {
             Some(refusal) => Err(refusal.into()),
-            None => self.run_blocking(call, body, unprocessed).await,
+            None => self.perform(call, body, unprocessed).await,
         };
         let (status, document) = match answer {
             Ok(document) => (StatusCode::OK, document),
@@ -92,113 +84,66 @@ impl DynamoDb {
         action: &str,
         body: &Value,
     ) -> Result<Value, String> {
-        let database = self.database(account, region);
-        let answer = match self.extras.answer(account, region, action, body.to_string().as_bytes(), &database)
-        {
-            Some(answer) => answer,
-            None => run(&database, account, region, action, body.to_string().as_bytes()),
-        };
+        let answer = self.place(account, region).perform(action, body.to_string().as_bytes(), 0);
         let document = answer.map_err(|failure| failure.document)?;
         serde_json::from_str(&document).map_err(|error| error.to_string())
     }
 
     /// SQLite blocks, so it works on the blocking threads.
-    async fn run_blocking(&self, call: &Call, body: Bytes, unprocessed: usize) -> Answer {
-        let Call { account, region, action, .. } = call.clone();
-        let database = self.database(&account, &region);
-        if let Some(answer) = self.extras.answer(&account, &region, &action, &body, &database) {
-            return answer;
-        }
+    async fn perform(&self, call: &Call, body: Bytes, unprocessed: usize) -> Answer {
+        let place = self.place(&call.account, &call.region);
+        let action = call.action.clone();
         let _worker = self.workers.acquire().await;
-        let work = tokio::task::spawn_blocking(move || match action.as_str() {
-            "BatchWriteItem" if unprocessed > 0 => unprocessed::hold_back(&body, unprocessed, |body| {
-                engine::dispatch(&database, "BatchWriteItem", body)
-            }),
-            action => run(&database, &account, &region, action, &body),
-        });
-        let answer = work
-            .await
-            .unwrap_or_else(|panic| Err(Refusal::new(500, "InternalServerError", panic.to_string()).into()));
-        match call.action.as_str() {
-            "DescribeTable" => answer.map(|document| self.overrides.apply(call, document)),
-            _ => answer,
-        }
+        let work = tokio::task::spawn_blocking(move || place.perform(&action, &body, unprocessed));
+        work.await
+            .unwrap_or_else(|panic| Err(Refusal::new(500, "InternalServerError", panic.to_string()).into()))
     }
 
-    fn database(&self, account: &str, region: &str) -> Database {
+    fn place(&self, account: &str, region: &str) -> Arc<Place> {
         let key = (account.to_owned(), region.to_owned());
-        if let Some(database) = self.databases.read().get(&key) {
-            return database.clone();
+        if let Some(place) = self.places.read().get(&key) {
+            return place.clone();
         }
-        let open = || Database::memory().expect("SQLite opens a database in memory");
-        self.databases.write().entry(key).or_insert_with(open).clone()
-    }
-
-    /// A table named by the ARN of another account or region: no resource policy lets anybody in here.
-    fn foreign_resource(&self, call: &Call, body: &[u8]) -> Option<Refusal> {
-        let target = Target::of(body);
-        let arn = target.arn()?;
-        let own = format!("arn:aws:dynamodb:{}:{}:", call.region, call.account);
-        (!arn.starts_with(&own)).then(|| {
-            let message = format!("User is not authorized to perform: {} on resource: {arn}", call.name());
-            access_denied(Service::DynamoDb, message)
-        })
+        let open = || Arc::new(Place::new(account, region));
+        self.places.write().entry(key).or_insert_with(open).clone()
     }
 }
 
-/// Runs a call with dynoxide's ARNs on its side and AWS's on the caller's. Items pass as they are.
-fn run(database: &Database, account: &str, region: &str, action: &str, body: &[u8]) -> Answer {
-    if carries_items(action) {
-        return engine::dispatch(database, action, body);
-    }
-    let theirs = format!(":{LOCAL_REGION}:{LOCAL_ACCOUNT}:");
-    let ours = format!(":{region}:{account}:");
-    let body = String::from_utf8_lossy(body).replace(&ours, &theirs);
-    let translate = |document: String| document.replace(&theirs, &ours);
-    engine::dispatch(database, action, body.as_bytes())
-        .map(|document| translate(extras::complete(action, document)))
-        .map_err(|failure| Failure { document: translate(failure.document), ..failure })
-}
-
-fn carries_items(action: &str) -> bool {
-    action.ends_with("Item")
-        || action.ends_with("Items")
-        || matches!(
-            action,
-            "Scan" | "Query" | "ExecuteStatement" | "BatchExecuteStatement" | "ExecuteTransaction"
-        )
+/// A table named by the ARN of another account or region: no resource policy lets anybody in here.
+fn foreign_resource(call: &Call, body: &[u8]) -> Option<Refusal> {
+    let arn = Target::of(body).named().filter(|name| name.starts_with("arn:"))?;
+    let own = format!("arn:aws:dynamodb:{}:{}:", call.region, call.account);
+    (!arn.starts_with(&own)).then(|| {
+        let message = format!("User is not authorized to perform: {} on resource: {arn}", call.name());
+        access_denied(Service::DynamoDb, message)
+    })
 }
 
 /// The parts of a request that name a table.
 #[derive(Default, Deserialize)]
-#[serde(default)]
-struct Target<'a> {
-    #[serde(rename = "TableName", borrow)]
-    table: Option<Cow<'a, str>>,
-    #[serde(rename = "ResourceArn", borrow)]
-    resource: Option<Cow<'a, str>>,
-    #[serde(rename = "RequestItems")]
-    batch: Option<BTreeMap<String, IgnoredAny>>,
+#[serde(rename_all = "PascalCase", default)]
+struct Target {
+    table_name: Option<String>,
+    resource_arn: Option<String>,
+    request_items: Option<BTreeMap<String, IgnoredAny>>,
 }
 
-impl<'a> Target<'a> {
-    fn of(body: &'a [u8]) -> Self {
+impl Target {
+    fn of(body: &[u8]) -> Self {
         serde_json::from_slice(body).unwrap_or_default()
     }
 
-    fn named(&self) -> Option<&str> {
-        let batch = || self.batch.as_ref()?.keys().next().map(String::as_str);
-        self.table.as_deref().or(self.resource.as_deref()).or_else(batch)
-    }
-
-    fn arn(&self) -> Option<&str> {
-        self.named().filter(|name| name.starts_with("arn:"))
+    fn named(self) -> Option<String> {
+        let in_batch = self.request_items.and_then(|items| items.into_keys().next());
+        self.table_name.or(self.resource_arn).or(in_batch)
     }
 }
 
 /// The name of the table that a call is about; of several, the first.
 pub(crate) fn resource(body: &[u8]) -> String {
-    let target = Target::of(body);
-    let name = target.named().unwrap_or_default();
-    name.split_once(":table/").map_or(name, |(_, table)| table).to_owned()
+    let name = Target::of(body).named().unwrap_or_default();
+    match name.split_once(":table/") {
+        Some((_, table)) => table.to_owned(),
+        None => name,
+    }
 }

@@ -18,7 +18,7 @@ pub enum Fault {
     LostAnswer,
     /// The connection closes before the call takes effect.
     Reset,
-    /// The call takes effect after this long.
+    /// The call takes effect after this long, whether or not the caller is still there.
     Delay(Duration),
     /// `BatchWriteItem` only: the last n requests are not carried out and come back as `UnprocessedItems`.
     Unprocessed(usize),

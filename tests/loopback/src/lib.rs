@@ -12,6 +12,7 @@
 //! dynamodb    dynoxide, one database per account and region, with AWS's ARNs and checksums
 //! s3          an in-memory store behind the s3s protocol crate; creation is atomic, every write is kept
 //! sqs ssm sts small implementations of the calls the backup makes
+//! sample      tables and items to fill the source account with
 //! ```
 //!
 //! What differs from AWS is listed in the crate's `README.md`.

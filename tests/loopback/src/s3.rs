@@ -46,8 +46,8 @@ impl S3 {
     }
 
     pub(crate) async fn answer(&self, call: &Call, request: Request) -> Reply {
-        if let Err(reply) = self.admit(call) {
-            return reply;
+        if let Some(refused) = self.refuse(call) {
+            return refused;
         }
         match self.run(call, request).await {
             Ok(reply) => reply,
@@ -56,16 +56,16 @@ impl S3 {
     }
 
     /// The bucket must be there, belong to the caller's account, and lie in the region signed for.
-    fn admit(&self, call: &Call) -> Result<(), Reply> {
+    fn refuse(&self, call: &Call) -> Option<Reply> {
         if matches!(call.action.as_str(), "CreateBucket" | "ListBuckets") {
-            return Ok(());
+            return None;
         }
         let name = call.resource.split('/').next().unwrap_or_default();
         match self.store.bucket(name) {
-            None => Err(no_such_bucket().reply(Service::S3)),
-            Some(bucket) if bucket.account != call.account => Err(access_denied().reply(Service::S3)),
-            Some(bucket) if bucket.region != call.region => Err(elsewhere(&bucket)),
-            Some(_) => Ok(()),
+            None => Some(no_such_bucket().reply(Service::S3)),
+            Some(bucket) if bucket.account != call.account => Some(access_denied().reply(Service::S3)),
+            Some(bucket) if bucket.region != call.region => Some(elsewhere(&bucket)),
+            Some(_) => None,
         }
     }
 

@@ -11,7 +11,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -44,14 +44,15 @@ async fn converse(stream: TcpStream, cloud: Arc<Cloud>) {
     });
     // A connection that ends in an error is a client gone or a fault asked for: nobody to tell.
     hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
+        // Idle connections stay: one that closes under a waiting client would be a fault nobody asked for.
+        .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), service)
         .await
         .ok();
 }
 
 /// An error makes hyper close the connection without an answer.
-async fn answer(cloud: &Cloud, request: http::Request<Incoming>) -> io::Result<http::Response<Body>> {
+async fn answer(cloud: &Arc<Cloud>, request: http::Request<Incoming>) -> io::Result<http::Response<Body>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let request = Request { method: head.method, uri: head.uri, headers: head.headers, body };

@@ -1,17 +1,13 @@
-//! What a test wants `DescribeTable` to report instead of the truth.
+//! What `DescribeTable` reports beside and instead of what dynoxide says.
 
 use std::collections::HashMap;
 
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 
-use crate::call::Call;
-
-/// Account, region, table.
-type Key = (String, String, String);
-
+/// What tests want to be reported, by table.
 #[derive(Default)]
-pub(super) struct Overrides(RwLock<HashMap<Key, Override>>);
+pub(super) struct Overrides(RwLock<HashMap<String, Override>>);
 
 #[derive(Default)]
 struct Override {
@@ -20,34 +16,46 @@ struct Override {
 }
 
 impl Overrides {
-    pub(super) fn set_status(&self, account: &str, region: &str, table: &str, status: &str) {
+    pub(super) fn set_status(&self, table: &str, status: &str) {
         let status = (status != "ACTIVE").then(|| status.to_owned());
-        self.0.write().entry(key(account, region, table)).or_default().status = status;
+        self.0.write().entry(table.to_owned()).or_default().status = status;
     }
 
-    pub(super) fn set_size(&self, account: &str, region: &str, table: &str, items: u64, bytes: u64) {
-        self.0.write().entry(key(account, region, table)).or_default().size = Some((items, bytes));
+    pub(super) fn set_size(&self, table: &str, items: u64, bytes: u64) {
+        self.0.write().entry(table.to_owned()).or_default().size = Some((items, bytes));
     }
 
-    /// The description as the test wants it.
-    pub(super) fn apply(&self, call: &Call, description: String) -> String {
-        let overrides = self.0.read();
-        let Some(wanted) = overrides.get(&key(&call.account, &call.region, &call.resource)) else {
-            return description;
-        };
+    /// The description of a table as AWS, or the test, would have it.
+    pub(super) fn apply(&self, table: &str, description: String) -> String {
         let Ok(mut document) = serde_json::from_str::<Value>(&description) else { return description };
-        let table = &mut document["Table"];
-        if let Some(status) = &wanted.status {
-            table["TableStatus"] = json!(status);
-        }
-        if let Some((items, bytes)) = wanted.size {
-            table["ItemCount"] = json!(items);
-            table["TableSizeBytes"] = json!(bytes);
+        complete(&mut document["Table"]);
+        if let Some(wanted) = self.0.read().get(table) {
+            wanted.apply(&mut document["Table"]);
         }
         document.to_string()
     }
 }
 
-fn key(account: &str, region: &str, table: &str) -> Key {
-    (account.to_owned(), region.to_owned(), table.to_owned())
+impl Override {
+    fn apply(&self, table: &mut Value) {
+        if let Some(status) = &self.status {
+            table["TableStatus"] = json!(status);
+        }
+        if let Some((items, bytes)) = self.size {
+            table["ItemCount"] = json!(items);
+            table["TableSizeBytes"] = json!(bytes);
+        }
+    }
+}
+
+/// Adds what AWS always reports and dynoxide leaves out.
+fn complete(table: &mut Value) {
+    let on_demand = table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST";
+    // DynamoDB Developer Guide, "Warm throughput": what a new on-demand table takes at once.
+    let (reads, writes) = match &table["ProvisionedThroughput"] {
+        _ if on_demand => (json!(12_000), json!(4_000)),
+        provisioned => (provisioned["ReadCapacityUnits"].clone(), provisioned["WriteCapacityUnits"].clone()),
+    };
+    table["WarmThroughput"] =
+        json!({ "ReadUnitsPerSecond": reads, "WriteUnitsPerSecond": writes, "Status": "ACTIVE" });
 }

@@ -10,19 +10,18 @@ use s3s::{S3Result, s3_error};
 
 use crate::wire::hex;
 
+pub(super) fn md5(body: &[u8]) -> [u8; 16] {
+    Md5::digest(body).into()
+}
+
 /// The ETag of a body sent in one piece, without its quotes.
 pub(super) fn etag(body: &[u8]) -> String {
-    hex(&Md5::digest(body))
+    hex(&md5(body))
 }
 
 /// The ETag of an object of several parts: the digest of their digests, and their number.
-pub(super) fn multipart_etag<'a>(parts: impl ExactSizeIterator<Item = &'a [u8]>) -> String {
-    let count = parts.len();
-    let mut digest = Md5::new();
-    for body in parts {
-        digest.update(Md5::digest(body));
-    }
-    format!("{}-{count}", hex(&digest.finalize()))
+pub(super) fn multipart_etag(digests: &[[u8; 16]]) -> String {
+    format!("{}-{}", hex(&md5(digests.as_flattened())), digests.len())
 }
 
 /// Compares the body with what its sender said about it; gives back the checksums to keep.
@@ -52,7 +51,7 @@ pub(super) fn verify(body: &[u8], content_md5: Option<&str>, said: &Checksum) ->
 fn verify_md5(body: &[u8], said: &str) -> S3Result<()> {
     let said = BASE64_STANDARD.decode(said).ok().filter(|digest| digest.len() == 16);
     let said = said.ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified was invalid."))?;
-    if said[..] != Md5::digest(body)[..] {
+    if said != md5(body) {
         return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
     }
     Ok(())
@@ -90,8 +89,8 @@ mod tests {
     #[test]
     fn etags_are_those_of_aws() {
         assert_eq!(etag(b"hello"), "5d41402abc4b2a76b9719d911017c592");
-        let of_one_part = format!("{}-1", hex(&Md5::digest(Md5::digest(b"hello"))));
-        assert_eq!(multipart_etag([&b"hello"[..]].into_iter()), of_one_part);
+        let of_one_part = format!("{}-1", etag(&md5(b"hello")));
+        assert_eq!(multipart_etag(&[md5(b"hello")]), of_one_part);
     }
 
     #[test]

@@ -6,11 +6,10 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use s3s::dto::*;
 use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
-use uuid::Uuid;
 
 use super::digest;
 use super::listing::{self, Query, Start};
-use super::multipart::{Part, Upload};
+use super::multipart;
 use super::store::{Bucket, Conditions, Headers, Object, Store};
 
 /// A page of a listing has no more entries than this.
@@ -232,84 +231,24 @@ impl S3 for Operations {
         &self,
         request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        let input = request.input;
-        let id = Uuid::new_v4().to_string();
-        let headers = Headers {
-            content_type: input.content_type,
-            content_encoding: input.content_encoding,
-            metadata: input.metadata,
-        };
-        let upload = Upload { key: input.key.clone(), headers, parts: Default::default() };
-        self.bucket(&input.bucket)?.uploads.lock().insert(id.clone(), upload);
-        Ok(S3Response::new(CreateMultipartUploadOutput {
-            bucket: Some(input.bucket),
-            key: Some(input.key),
-            upload_id: Some(id),
-            checksum_algorithm: input.checksum_algorithm,
-            checksum_type: input.checksum_type,
-            ..Default::default()
-        }))
+        let bucket = self.bucket(&request.input.bucket)?;
+        Ok(S3Response::new(multipart::create(&bucket, request.input)))
     }
 
     async fn upload_part(
         &self,
         request: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
-        let input = request.input;
-        let bucket = self.bucket(&input.bucket)?;
-        let body = read(input.body).await?;
-        let said = Checksum {
-            checksum_crc32: input.checksum_crc32,
-            checksum_crc32c: input.checksum_crc32c,
-            checksum_crc64nvme: input.checksum_crc64nvme,
-            checksum_sha1: input.checksum_sha1,
-            checksum_sha256: input.checksum_sha256,
-            ..Default::default()
-        };
-        let checksum = digest::verify(&body, input.content_md5.as_deref(), &said)?;
-        let etag = digest::etag(&body);
-        let part = Part { body, etag: etag.clone(), checksum: checksum.clone() };
-        let mut uploads = bucket.uploads.lock();
-        let upload = uploads.get_mut(&input.upload_id).filter(|upload| upload.key == input.key);
-        upload.ok_or_else(no_such_upload)?.parts.insert(input.part_number, part);
-        Ok(S3Response::new(UploadPartOutput {
-            e_tag: Some(ETag::Strong(etag)),
-            checksum_crc32: checksum.checksum_crc32,
-            checksum_crc32c: checksum.checksum_crc32c,
-            checksum_crc64nvme: checksum.checksum_crc64nvme,
-            checksum_sha1: checksum.checksum_sha1,
-            checksum_sha256: checksum.checksum_sha256,
-            ..Default::default()
-        }))
+        let bucket = self.bucket(&request.input.bucket)?;
+        Ok(S3Response::new(multipart::upload_part(&bucket, request.input).await?))
     }
 
     async fn complete_multipart_upload(
         &self,
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        let input = request.input;
-        let bucket = self.bucket(&input.bucket)?;
-        let listed = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
-        let object = {
-            let uploads = bucket.uploads.lock();
-            let upload = uploads.get(&input.upload_id).filter(|upload| upload.key == input.key);
-            upload.ok_or_else(no_such_upload)?.assemble(&listed)?
-        };
-        let (etag, checksum) = (object.etag.clone(), object.checksum.clone());
-        let conditions = Conditions { if_none_match: input.if_none_match, if_match: input.if_match };
-        bucket.put(&input.key, object, &conditions)?;
-        bucket.uploads.lock().remove(&input.upload_id);
-        Ok(S3Response::new(CompleteMultipartUploadOutput {
-            location: Some(format!("/{}/{}", input.bucket, input.key)),
-            bucket: Some(input.bucket),
-            key: Some(input.key),
-            e_tag: Some(ETag::Strong(etag)),
-            checksum_crc32: checksum.checksum_crc32,
-            checksum_crc32c: checksum.checksum_crc32c,
-            checksum_sha1: checksum.checksum_sha1,
-            checksum_sha256: checksum.checksum_sha256,
-            ..Default::default()
-        }))
+        let bucket = self.bucket(&request.input.bucket)?;
+        Ok(S3Response::new(multipart::complete(&bucket, request.input)?))
     }
 
     async fn abort_multipart_upload(
@@ -317,7 +256,7 @@ impl S3 for Operations {
         request: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
         let bucket = self.bucket(&request.input.bucket)?;
-        bucket.uploads.lock().remove(&request.input.upload_id).ok_or_else(no_such_upload)?;
+        multipart::abort(&bucket, &request.input)?;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
 }
@@ -326,7 +265,7 @@ fn owner<T>(request: &S3Request<T>) -> S3Result<Owner> {
     request.extensions.get::<Owner>().cloned().ok_or_else(|| s3_error!(AccessDenied, "Access Denied"))
 }
 
-async fn read(body: Option<StreamingBlob>) -> S3Result<Bytes> {
+pub(super) async fn read(body: Option<StreamingBlob>) -> S3Result<Bytes> {
     let Some(body) = body else { return Ok(Bytes::new()) };
     let chunks: Vec<Bytes> = body
         .try_collect()
@@ -355,8 +294,4 @@ fn entry(key: String, object: &Object) -> s3s::dto::Object {
         last_modified: object.modified.map(Timestamp::from),
         ..Default::default()
     }
-}
-
-fn no_such_upload() -> s3s::S3Error {
-    s3_error!(NoSuchUpload, "The specified multipart upload does not exist.")
 }

@@ -159,3 +159,39 @@ impl Object {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    const CREATORS: usize = 2;
+    const ROUNDS: usize = 20_000;
+
+    /// Over the network, clients seldom meet in the few nanoseconds that matter; these threads do.
+    #[test]
+    fn of_creators_at_the_same_instant_one_wins() {
+        let bucket = Bucket::new("222222222222", "eu-west-1");
+        let create = Conditions { if_none_match: Some(ETagCondition::Any), if_match: None };
+        let arrived = AtomicUsize::new(0);
+        let wins = |round: usize| {
+            let key = round.to_string();
+            let object = Object::default();
+            arrived.fetch_add(1, Ordering::SeqCst);
+            while arrived.load(Ordering::SeqCst) < (round + 1) * CREATORS {
+                // A sleeping barrier would wake its threads one after the other.
+                thread::yield_now();
+            }
+            bucket.put(&key, object, &create).is_ok()
+        };
+        let won: usize = thread::scope(|scope| {
+            let race = || (0..ROUNDS).filter(|round| wins(*round)).count();
+            let racers: Vec<_> = (0..CREATORS).map(|_| scope.spawn(race)).collect();
+            racers.into_iter().map(|racer| racer.join().expect("no panic")).sum()
+        });
+        assert_eq!(won, ROUNDS);
+        assert!(bucket.overwritten().is_empty());
+    }
+}

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-    TableStatus, Tag,
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput,
+    ScalarAttributeType, TableStatus, Tag,
 };
 use loopback_aws::{BACKUP_ACCOUNT, Loopback, REGION};
 use serde_json::{Value, json};
@@ -141,6 +141,44 @@ async fn settings_that_dynoxide_does_not_know_are_answered() {
     assert!(policy.into_service_error().is_policy_not_found_exception());
     let missing = client.describe_continuous_backups().table_name("absent").send().await;
     assert!(missing.is_err());
+}
+
+#[tokio::test]
+async fn items_are_found_by_key_and_by_query() {
+    let loopback = client::deployed().await;
+    create_table(&loopback, BACKUP_ACCOUNT, REGION, "orders");
+    fill(&loopback, "orders", 3, 10);
+    let client = client_of(&loopback);
+    let key = || AttributeValue::S("000001".into());
+    let got = client.get_item().table_name("orders").key("id", key()).send().await.expect("got");
+    assert_eq!(text(got.item().expect("there"), "id"), "000001");
+    let query = client.query().table_name("orders").key_condition_expression("id = :id");
+    let found = query.expression_attribute_values(":id", key()).send().await.expect("found");
+    assert_eq!(found.count(), 1);
+}
+
+#[tokio::test]
+async fn a_table_changes_its_billing_mode() {
+    let loopback = client::deployed().await;
+    create_table(&loopback, BACKUP_ACCOUNT, REGION, "orders");
+    let client = client_of(&loopback);
+    let throughput = ProvisionedThroughput::builder().read_capacity_units(5).write_capacity_units(6).build();
+    let update = client.update_table().table_name("orders").billing_mode(BillingMode::Provisioned);
+    update.provisioned_throughput(throughput.expect("complete")).send().await.expect("updated");
+    let table =
+        client.describe_table().table_name("orders").send().await.expect("there").table.expect("described");
+    let throughput = table.provisioned_throughput().expect("provisioned");
+    assert_eq!((throughput.read_capacity_units(), throughput.write_capacity_units()), (Some(5), Some(6)));
+}
+
+#[tokio::test]
+async fn every_body_comes_with_its_crc32() {
+    let loopback = client::deployed().await;
+    let absent = client_of(&loopback).describe_table().table_name("absent").send().await.expect_err("absent");
+    let response = absent.raw_response().expect("an answer");
+    let body = response.body().bytes().expect("in memory");
+    assert_eq!(response.headers().get("x-amz-crc32"), Some(crc32fast::hash(body).to_string().as_str()));
+    assert!(absent.into_service_error().is_resource_not_found_exception());
 }
 
 #[tokio::test]

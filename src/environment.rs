@@ -6,8 +6,6 @@ use std::sync::Arc;
 use futures::FutureExt;
 use tokio::sync::Mutex;
 
-use super::Job;
-use super::target::Checked;
 use crate::archive::Archive;
 use crate::archive::layout::Stage;
 use crate::archive::record::{Account, Run};
@@ -16,7 +14,9 @@ use crate::aws::dynamodb::Tables;
 use crate::aws::sqs::Queue;
 use crate::config::{Config, SourceConfig};
 use crate::error::{Error, Result};
+use crate::message::{Job, Trigger};
 use crate::progress::Progress;
+use crate::target::Checked;
 
 /// The two accounts, the archive, the queues and the settings.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Environment {
     /// The tables of the backup account: the only ones that are ever created or written.
     pub copies: Tables,
     pub progress: Arc<Progress>,
-    pub(super) checked_targets: Checked,
+    pub checked_targets: Checked,
     session: Session,
     sources: Mutex<HashMap<String, Arc<SourceAccount>>>,
 }
@@ -86,6 +86,14 @@ impl Environment {
             let known: Vec<&str> = self.config.sources.iter().map(|source| source.name.as_str()).collect();
             Error::permanent(format!("source {name} is not configured here: known are {}", known.join(", ")))
         })
+    }
+
+    /// The sources a trigger asks for.
+    pub fn sources_of(&self, trigger: &Trigger) -> Result<Vec<&SourceConfig>> {
+        match &trigger.source {
+            Some(name) => Ok(vec![self.source_config(name)?]),
+            None => Ok(self.config.sources.iter().collect()),
+        }
     }
 
     /// The source account of a run.

@@ -12,18 +12,18 @@ use crate::schema::TableDefinition;
 use crate::table::TableName;
 
 /// Names the table that a copy is the copy of: without it, a table is never written to.
-pub(super) const SOURCE_TAG: &str = "dynamodb-backup:source-arn";
+pub const SOURCE_TAG: &str = "dynamodb-backup:source-arn";
 /// The run that created (or adopted) the copy.
-pub(super) const RUN_TAG: &str = "dynamodb-backup:run";
+pub const RUN_TAG: &str = "dynamodb-backup:run";
 /// The program version that created (or adopted) the copy.
-pub(super) const VERSION_TAG: &str = "dynamodb-backup:version";
+pub const VERSION_TAG: &str = "dynamodb-backup:version";
 
 /// How long a target that was found to be ours is taken to be so. ListTagsOfResource is limited to ten calls
 /// a second for an account (DynamoDB API Reference, “ListTagsOfResource”).
 const TRUSTED_FOR: Duration = Duration::from_secs(300);
 
 /// The ownership tags of the copy of `table`.
-pub(super) fn ownership_tags(table: &Table, run: &RunId) -> Vec<(String, String)> {
+pub fn ownership_tags(table: &Table, run: &RunId) -> Vec<(String, String)> {
     let tag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     vec![
         tag(SOURCE_TAG, &table.definition.table_arn),
@@ -34,7 +34,7 @@ pub(super) fn ownership_tags(table: &Table, run: &RunId) -> Vec<(String, String)
 
 /// Whose a table in the backup account is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
+pub enum Owner {
     /// The copy of this source table, created or adopted by this run.
     Ours { run: Option<String> },
     /// It has no ownership tag.
@@ -44,7 +44,7 @@ pub(super) enum Owner {
 }
 
 /// Reads the ownership tags of a table in the backup account.
-pub(super) async fn owner(copies: &Tables, target: &TableDefinition, table: &Table) -> Result<Owner> {
+pub async fn owner(copies: &Tables, target: &TableDefinition, table: &Table) -> Result<Owner> {
     let tags: HashMap<String, String> = copies.tags(&target.table_arn).await?.into_iter().collect();
     Ok(match tags.get(SOURCE_TAG) {
         None => Owner::Nobody,
@@ -56,7 +56,7 @@ pub(super) async fn owner(copies: &Tables, target: &TableDefinition, table: &Tab
 }
 
 /// Describes a table of the backup account.
-pub(super) async fn describe(copies: &Tables, target: &TableName) -> Result<Option<TableDefinition>> {
+pub async fn describe(copies: &Tables, target: &TableName) -> Result<Option<TableDefinition>> {
     let Some(definition) = copies.describe(target).await? else { return Ok(None) };
     serde_json::from_str(definition.get()).map(Some).map_err(|error| {
         Error::retryable(format!("read the definition of table {target}")).with_source(error)
@@ -64,7 +64,7 @@ pub(super) async fn describe(copies: &Tables, target: &TableName) -> Result<Opti
 }
 
 /// Refuses a target whose items could not be told apart as the source's are.
-pub(super) fn require_same_key(table: &Table, target: &TableDefinition) -> Result<()> {
+pub fn require_same_key(table: &Table, target: &TableDefinition) -> Result<()> {
     let (wanted, found) = (table.definition.key()?, target.key()?);
     if wanted == found {
         return Ok(());
@@ -77,7 +77,7 @@ pub(super) fn require_same_key(table: &Table, target: &TableDefinition) -> Resul
 }
 
 /// The error for a target that is not ours to write.
-pub(super) fn refuse(table: &Table, owner: &Owner) -> Error {
+pub fn refuse(table: &Table, owner: &Owner) -> Error {
     let target = &table.target;
     match owner {
         Owner::CopyOf(source) => Error::permanent(format!(
@@ -94,11 +94,11 @@ pub(super) fn refuse(table: &Table, owner: &Owner) -> Error {
 
 /// Targets that were found to be ours a moment ago.
 #[derive(Debug, Default)]
-pub(super) struct Checked(Mutex<HashMap<String, Instant>>);
+pub struct Checked(Mutex<HashMap<String, Instant>>);
 
 impl Checked {
     /// Makes sure, before the first write of a job, that the target is ours and has the source's key.
-    pub(super) async fn require(&self, copies: &Tables, table: &Table) -> Result<()> {
+    pub async fn require(&self, copies: &Tables, table: &Table) -> Result<()> {
         let id = format!("{} of {}", table.target, table.definition.table_arn);
         if self.lock().get(&id).is_some_and(|checked| checked.elapsed() < TRUSTED_FOR) {
             return Ok(());

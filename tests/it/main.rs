@@ -1,0 +1,6 @@
+//! The whole program against two AWS accounts on loopback: every test runs the real binary, pointed there by
+//! its environment alone, and looks at what it left in the bucket, the queues and the tables.
+
+#[path = "../../examples/quickstart/compare.rs"]
+mod compare;
+mod harness;

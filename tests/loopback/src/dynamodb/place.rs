@@ -1,0 +1,67 @@
+//! The DynamoDB of one account in one region.
+
+use dynoxide::Database;
+use dynoxide::streams::{LOCAL_ACCOUNT, LOCAL_REGION};
+
+use super::extras::Extras;
+use super::overrides::Overrides;
+use super::{Answer, Failure, engine, resource, unprocessed};
+
+pub(super) struct Place {
+    pub(super) overrides: Overrides,
+    extras: Extras,
+    database: Database,
+    /// How ARNs say where they are: `:<region>:<account>:`.
+    own_place: String,
+    /// The same in dynoxide's ARNs.
+    dynoxides_place: String,
+}
+
+impl Place {
+    pub(super) fn new(account: &str, region: &str) -> Self {
+        Self {
+            overrides: Overrides::default(),
+            extras: Extras::default(),
+            database: Database::memory().expect("SQLite opens a database in memory"),
+            own_place: format!(":{region}:{account}:"),
+            dynoxides_place: format!(":{LOCAL_REGION}:{LOCAL_ACCOUNT}:"),
+        }
+    }
+
+    /// Carries out one call; blocks while SQLite works.
+    pub(super) fn perform(&self, action: &str, body: &[u8], unprocessed: usize) -> Answer {
+        if let Some(answer) = self.extras.answer(action, body, &self.database) {
+            return answer;
+        }
+        match action {
+            "BatchWriteItem" if unprocessed > 0 => unprocessed::hold_back(body, unprocessed, |body| {
+                engine::dispatch(&self.database, action, body)
+            }),
+            _ if carries_items(action) => engine::dispatch(&self.database, action, body),
+            _ => self.administer(action, body),
+        }
+    }
+
+    /// Calls about tables: dynoxide sees its own ARNs and the caller sees AWS's. Items never come through here,
+    /// so nothing in them is mistaken for an ARN.
+    fn administer(&self, action: &str, body: &[u8]) -> Answer {
+        let table = resource(body);
+        let body = String::from_utf8_lossy(body).replace(&self.own_place, &self.dynoxides_place);
+        let translate = |document: String| document.replace(&self.dynoxides_place, &self.own_place);
+        let document = engine::dispatch(&self.database, action, body.as_bytes())
+            .map(translate)
+            .map_err(|failure| Failure { document: translate(failure.document), ..failure })?;
+        match action {
+            "DescribeTable" => Ok(self.overrides.apply(&table, document)),
+            "DeleteTable" => {
+                self.extras.forget(&table);
+                Ok(document)
+            }
+            _ => Ok(document),
+        }
+    }
+}
+
+fn carries_items(action: &str) -> bool {
+    action.ends_with("Item") || action.ends_with("Items") || matches!(action, "Scan" | "Query")
+}
