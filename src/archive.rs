@@ -124,6 +124,13 @@ impl Archive {
         self.tables.get_or_read(&id, read).await
     }
 
+    /// Creates `table.json`, and before it the empty object with which every native export begins.
+    pub async fn create_table(&self, run: &RunId, record: &TableRecord) -> Result<()> {
+        let folder = self.folder(run, &record.table);
+        self.create_bytes(&folder.started(), Bytes::new(), "application/octet-stream").await?;
+        self.create(&folder.table(), record).await.map(drop)
+    }
+
     pub async fn report(&self, run: &RunId) -> Result<Option<Report>> {
         self.read(&self.layout.report(run)).await
     }
@@ -232,7 +239,6 @@ impl Archive {
     /// Puts the native manifest; the summary is last, because it is what makes the backup exist.
     pub async fn create_manifest(&self, folder: &TableFolder, manifest: Manifest) -> Result<()> {
         let objects = [
-            (folder.started(), Bytes::new()),
             (checksum_key(&folder.manifest_files()), content_md5(manifest.files.as_bytes()).into()),
             (folder.manifest_files(), manifest.files.into()),
             (checksum_key(&folder.manifest_summary()), content_md5(manifest.summary.as_bytes()).into()),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use tokio::sync::Mutex;
+use tokio::sync::OnceCell;
 
 use crate::archive::Archive;
 use crate::archive::layout::Stage;
@@ -12,7 +12,7 @@ use crate::archive::record::{Account, Run};
 use crate::aws::Session;
 use crate::aws::dynamodb::Tables;
 use crate::aws::sqs::Queue;
-use crate::config::{Config, SourceConfig};
+use crate::config::{Config, Secret, SourceConfig};
 use crate::error::{Error, Result};
 use crate::message::{Job, Trigger};
 use crate::progress::Progress;
@@ -30,7 +30,7 @@ pub struct Environment {
     pub progress: Arc<Progress>,
     pub checked_targets: Checked,
     session: Session,
-    sources: Mutex<HashMap<String, Arc<SourceAccount>>>,
+    sources: HashMap<String, OnceCell<SourceAccount>>,
 }
 
 /// The four queues.
@@ -67,7 +67,7 @@ impl Environment {
         Ok(Self {
             copies: Tables::new(&session, "backup"),
             checked_targets: Checked::default(),
-            sources: Mutex::default(),
+            sources: config.sources.iter().map(|source| (source.name.clone(), OnceCell::new())).collect(),
             config,
             archive,
             queues,
@@ -100,7 +100,7 @@ impl Environment {
     ///
     /// # Errors
     /// Permanent when the source is no longer the one the run was planned for.
-    pub async fn source_of(&self, run: &Run) -> Result<Arc<SourceAccount>> {
+    pub async fn source_of(&self, run: &Run) -> Result<&SourceAccount> {
         let source = self.source(self.source_config(&run.source.name)?).await?;
         if source.account != run.source.account {
             return Err(Error::permanent(format!(
@@ -112,22 +112,9 @@ impl Environment {
     }
 
     /// A source account; its role is assumed on first use, and again before the credentials expire.
-    pub async fn source(&self, source: &SourceConfig) -> Result<Arc<SourceAccount>> {
-        let mut sources = self.sources.lock().await;
-        if let Some(known) = sources.get(&source.name) {
-            return Ok(Arc::clone(known));
-        }
-        let external_id = source.external_id.as_ref().map(|secret| secret.expose());
-        let session =
-            self.session.assume_role(source.role_arn.as_str(), external_id, source.region.as_deref()).await?;
-        let account = Account {
-            account_id: source.role_arn.account_id().to_owned(),
-            region: session.region().to_owned(),
-        };
-        let tables = Tables::new(&session, &format!("source-{}", source.name));
-        let opened = Arc::new(SourceAccount { account, tables });
-        sources.insert(source.name.clone(), Arc::clone(&opened));
-        Ok(opened)
+    pub async fn source(&self, source: &SourceConfig) -> Result<&SourceAccount> {
+        let cell = self.sources.get(&source.name).expect("there is a cell for every configured source");
+        cell.get_or_try_init(|| SourceAccount::open(&self.session, source)).await
     }
 
     /// Enqueues jobs, ten to a call.
@@ -137,6 +124,17 @@ impl Environment {
             self.queues.of(stage).send_all(&bodies, std::time::Duration::ZERO).await?;
         }
         Ok(())
+    }
+}
+
+impl SourceAccount {
+    async fn open(session: &Session, source: &SourceConfig) -> Result<Self> {
+        let external_id = source.external_id.as_ref().map(Secret::expose);
+        let session =
+            session.assume_role(source.role_arn.as_str(), external_id, source.region.as_deref()).await?;
+        let account_id = source.role_arn.account_id().to_owned();
+        let account = Account { account_id, region: session.region().to_owned() };
+        Ok(Self { account, tables: Tables::new(&session, &format!("source-{}", source.name)) })
     }
 }
 

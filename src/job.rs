@@ -50,14 +50,18 @@ impl Lease {
 
     /// Interrupted when the job has to stop.
     pub fn check(&self) -> Result<()> {
-        if self.is_over() { Err(Error::interrupted("stopped before the job was done")) } else { Ok(()) }
+        if self.is_over() { Err(stopped()) } else { Ok(()) }
     }
 
-    /// Waits, or is interrupted.
-    pub async fn sleep(&self, duration: Duration) -> Result<()> {
-        let sleep = self.stopped.run_until_cancelled(tokio::time::sleep(duration)).await;
-        sleep.ok_or_else(|| Error::interrupted("stopped while waiting to try again"))
+    /// Runs `work`, which may be dropped at any point, unless and until the job has to stop.
+    pub async fn run<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let done = self.stopped.run_until_cancelled(work).await;
+        done.unwrap_or_else(|| Err(stopped()))
     }
+}
+
+fn stopped() -> Error {
+    Error::interrupted("stopped before the job was done")
 }
 
 /// Does the work a message asks for, and enqueues what follows from it.

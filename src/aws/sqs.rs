@@ -22,7 +22,8 @@ pub const MAX_BATCH: usize = 10;
 const MAX_DELAY: Duration = Duration::from_secs(900);
 const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// Codes of a receipt that is no longer ours: the message was received again, or is gone.
+/// How codes end that say a receipt is no longer ours: the message was received again, or is gone. Some come
+/// with the prefix of SQS's older protocol (SQS API Reference, “ChangeMessageVisibility”).
 const LOST_RECEIPT: &[&str] = &["MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"];
 
 /// A queue that is known to exist and to have a dead-letter queue.
@@ -153,9 +154,7 @@ impl Queue {
             .visibility_timeout(seconds(visibility.min(MAX_VISIBILITY)));
         match request.send().await {
             Ok(_) => Ok(Extension::Held),
-            Err(error) if code(&error).is_some_and(|code| LOST_RECEIPT.contains(&code)) => {
-                Ok(Extension::Lost)
-            }
+            Err(error) if is_lost(code(&error)) => Ok(Extension::Lost),
             Err(error) => Err(failure(&error, format!("extend a message of queue {}", self.name))),
         }
     }
@@ -217,6 +216,10 @@ async fn redrive_policy(client: &Client, name: &str, url: &str) -> Result<Redriv
     })?;
     serde_json::from_str(&policy)
         .map_err(|error| Error::usage(format!("read the redrive policy of queue {name}")).with_source(error))
+}
+
+fn is_lost(code: Option<&str>) -> bool {
+    code.is_some_and(|code| LOST_RECEIPT.iter().any(|lost| code.ends_with(lost)))
 }
 
 fn is_missing(code: Option<&str>) -> bool {

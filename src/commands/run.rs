@@ -10,7 +10,6 @@ use indicatif::MultiProgress;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
 
 use self::view::View;
 use super::{environment, output};
@@ -18,10 +17,11 @@ use crate::archive::layout::RunId;
 use crate::archive::record::{Outcome, Report};
 use crate::cli::{Cli, TriggerArgs};
 use crate::environment::Environment;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::message::Trigger;
 use crate::progress::Progress;
+use crate::reconcile;
 use crate::shutdown::Shutdown;
 use crate::worker::work;
 
@@ -30,6 +30,12 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 
 /// SQS's clock and ours may differ by this much.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(10);
+
+/// How often a run is looked at for whether it has stalled: a listing of all of its objects.
+const LOOK_FOR_STALL_EVERY: Duration = Duration::from_secs(300);
+
+/// How long a trigger may go without a run. This process takes it at once, unless another did and dropped it.
+const MAX_WAIT_FOR_RUN: Duration = Duration::from_secs(900);
 
 /// How long finished jobs may take to settle: nothing but an idle receive is left by then.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -52,14 +58,15 @@ pub(super) async fn run(cli: &Cli, args: &TriggerArgs) -> Result<Exit> {
         sources.iter().map(|source| RunId::suffix(&message_id, &source.name)).collect();
     let stop = shutdown.child_token();
     let working = tokio::spawn(work(Arc::clone(&environment), stop.clone()));
-    let view = View::new(bars, Arc::clone(&environment));
-    let reports = watch(&environment, &suffixes, view, &shutdown).await?;
+    let mut watch = Watch::new(&environment, suffixes, View::new(bars, Arc::clone(&environment)));
+    let watched = shutdown.run_until_cancelled(watch.until_reported()).await;
     stop.cancel();
-    let grace = if reports.is_some() { SETTLE } else { environment.config.shutdown_grace };
+    let grace = if watched.is_some() { SETTLE } else { environment.config.shutdown_grace };
     if timeout(grace, working).await.is_err() {
         tracing::warn!("stopped with jobs still running: their messages come back");
     }
-    let Some(reports) = reports else {
+    watch.view.finish();
+    let Some(reports) = watched.transpose()? else {
         tracing::warn!("interrupted: the run goes on as soon as a worker does; `status` shows it");
         return Ok(Exit::Interrupted);
     };
@@ -68,35 +75,84 @@ pub(super) async fn run(cli: &Cli, args: &TriggerArgs) -> Result<Exit> {
     Ok(outcome.into())
 }
 
-/// Waits for the reports of the runs whose ids have these ends; `None` when interrupted.
-async fn watch(
-    environment: &Environment,
-    suffixes: &[String],
-    mut view: View,
-    shutdown: &CancellationToken,
-) -> Result<Option<Vec<Report>>> {
-    let floor = RunId::floor(Timestamp::now() - CLOCK_SKEW);
-    let mut runs: Vec<RunId> = Vec::new();
-    let mut next_ask = Instant::now();
-    loop {
-        if shutdown.run_until_cancelled(tokio::time::sleep_until(next_ask)).await.is_none() {
-            return Ok(None);
-        }
-        next_ask = Instant::now() + ASK_EVERY;
-        if runs.len() < suffixes.len() {
-            runs = environment.archive.runs(&floor).await?;
-            runs.retain(|run| suffixes.iter().any(|suffix| run.as_str().ends_with(suffix.as_str())));
-        }
-        view.show(&runs);
-        let mut reports = Vec::new();
-        for run in &runs {
-            reports.extend(environment.archive.report(run).await?);
-        }
-        if reports.len() == suffixes.len() {
-            view.finish();
-            return Ok(Some(reports));
+/// Waits for the reports of the runs whose ids have these ends.
+struct Watch<'a> {
+    environment: &'a Environment,
+    suffixes: Vec<String>,
+    /// Those that have begun.
+    runs: Vec<RunId>,
+    started: Instant,
+    next_look: Instant,
+    view: View,
+}
+
+impl<'a> Watch<'a> {
+    fn new(environment: &'a Environment, suffixes: Vec<String>, view: View) -> Self {
+        let started = Instant::now();
+        let next_look = started + LOOK_FOR_STALL_EVERY;
+        Self { environment, suffixes, runs: Vec::new(), started, next_look, view }
+    }
+
+    /// # Errors
+    /// Permanent when no run begins, or one stalls.
+    async fn until_reported(&mut self) -> Result<Vec<Report>> {
+        loop {
+            self.find_runs().await?;
+            self.view.show(&self.runs);
+            if let Some(reports) = self.reports().await? {
+                return Ok(reports);
+            }
+            if Instant::now() >= self.next_look {
+                self.next_look += LOOK_FOR_STALL_EVERY;
+                refuse_stalled(self.environment, &self.runs).await?;
+            }
+            tokio::time::sleep(ASK_EVERY).await;
         }
     }
+
+    async fn find_runs(&mut self) -> Result<()> {
+        if self.runs.len() == self.suffixes.len() {
+            return Ok(());
+        }
+        let floor = RunId::floor(Timestamp::now() - CLOCK_SKEW - self.started.elapsed());
+        self.runs = self.environment.archive.runs(&floor).await?;
+        self.runs.retain(|run| self.suffixes.iter().any(|suffix| run.as_str().ends_with(suffix.as_str())));
+        if self.runs.len() < self.suffixes.len() && self.started.elapsed() > MAX_WAIT_FOR_RUN {
+            return Err(no_run(self.environment));
+        }
+        Ok(())
+    }
+
+    /// The reports, once every run has its own.
+    async fn reports(&self) -> Result<Option<Vec<Report>>> {
+        let mut reports = Vec::new();
+        for run in &self.runs {
+            reports.extend(self.environment.archive.report(run).await?);
+        }
+        Ok((reports.len() == self.suffixes.len()).then_some(reports))
+    }
+}
+
+fn no_run(environment: &Environment) -> Error {
+    Error::permanent(format!(
+        "the trigger was sent, but no run of it began within {MAX_WAIT_FOR_RUN:?}: look into the dead-letter queue \
+         of {}, and at the logs of the other workers",
+        environment.queues.trigger.name()
+    ))
+}
+
+async fn refuse_stalled(environment: &Environment, runs: &[RunId]) -> Result<()> {
+    for run in runs {
+        let unfinished = !environment.archive.exists(&environment.archive.layout().report(run)).await?;
+        if unfinished && reconcile::is_stalled(environment, run).await? {
+            return Err(Error::permanent(format!(
+                "run {run} has stalled: nothing new appeared for longer than {:?}; `status {run}` shows where, \
+                 and the dead-letter queues why",
+                environment.config.stall_after
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The outcome of several runs together.

@@ -4,8 +4,10 @@
 //! it lies in the bucket, and whoever creates a part first decides it for ever. So whoever continues a
 //! segment, continues where the bucket ends; and whoever finds a part taken, gives way.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -35,7 +37,7 @@ pub(super) async fn run(
     let folder = environment.archive.folder(&task.run.run, &task.table.name);
     if !environment.archive.exists(&folder.exported(segment)).await? {
         let source = environment.source_of(&task.run).await?;
-        let export = SegmentExport { environment, lease, task, segment, folder, source: &source };
+        let export = SegmentExport { environment, lease, task, segment, folder, source };
         match export.run().await? {
             End::Exported => {}
             End::GivenWay => return Ok(Outcome::again(GIVE_WAY_DELAY, "another worker is on this segment")),
@@ -137,7 +139,25 @@ impl SegmentExport<'_> {
         Ok(Some(Key::of(line_item(&line)?, &table.definition.key()?)?.to_raw()))
     }
 
+    /// The next page. A table that throttles is left alone for longer and longer: it is production that is
+    /// short of capacity.
     async fn page(&self, after: Option<&RawValue>) -> Result<Page> {
+        let mut backoff = patience().build();
+        let patiently = async {
+            loop {
+                let error = match self.scan(after).await {
+                    Err(error) if error.is_retryable() => error,
+                    answered => return answered,
+                };
+                let Some(delay) = backoff.next() else { return Err(error) };
+                tracing::warn!(retry_in_ms = delay.as_millis(), "{error:#}");
+                tokio::time::sleep(delay).await;
+            }
+        };
+        self.lease.run(patiently).await
+    }
+
+    async fn scan(&self, after: Option<&RawValue>) -> Result<Page> {
         let request = ScanRequest {
             table_name: &self.task.table.name,
             segment: self.segment,
@@ -217,9 +237,16 @@ fn raw_key(key: &[u8]) -> Result<Box<RawValue>> {
 
 /// Tells this attempt's parts from those of another worker.
 fn attempt_id() -> String {
-    let seed = format!("{}-{:?}-{}", std::process::id(), std::thread::current().id(), Timestamp::now());
-    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), &seed);
-    blake3::hash(format!("{seed}-{random}").as_bytes()).to_hex()[..32].to_owned()
+    format!("{:016x}", RandomState::new().hash_one(Timestamp::now().as_nanosecond()))
+}
+
+/// About ten minutes, on top of the SDK's own attempts.
+fn patience() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_secs(1))
+        .with_max_delay(Duration::from_secs(60))
+        .with_jitter()
+        .with_max_times(14)
 }
 
 fn cannot_compress(error: std::io::Error) -> Error {

@@ -44,6 +44,36 @@ pub async fn run(environment: &Environment, lease: &Lease, message: &Message) ->
     }
 }
 
+/// Ends the runs of a trigger that is given up: what was not planned is skipped, and said to be; what was
+/// planned goes on.
+pub async fn abandon(environment: &Environment, message: &Message, reason: &str) -> Result<()> {
+    // A message that cannot be read, or names no source of ours, has started nothing.
+    let Ok(trigger) = Trigger::parse(&message.body) else { return Ok(()) };
+    let Ok(sources) = environment.sources_of(&trigger) else { return Ok(()) };
+    for source in sources {
+        let run = RunId::derive(message.sent_at, &message.id, &source.name);
+        match environment.archive.run(&run).await? {
+            Some(run) => skip_unplanned(environment, &run, reason).await?,
+            None => {
+                let record = new_run(environment, source, &run, &trigger, Vec::new());
+                end_at_once(environment, record, RunOutcome::Failed, reason.to_owned()).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn skip_unplanned(environment: &Environment, run: &Run, reason: &str) -> Result<()> {
+    let finished = environment.archive.finished_tables(&run.run).await?;
+    for table in run.tables.iter().filter(|table| !finished.contains(table)) {
+        match environment.archive.table(&run.run, table).await? {
+            Some(table) => reconcile::table(environment, run, &table, Event::Started).await?,
+            None => skip_table(environment, run, table, reason.to_owned()).await?,
+        }
+    }
+    reconcile::finish_run(environment, run).await
+}
+
 async fn start(
     environment: &Environment,
     lease: &Lease,
@@ -186,7 +216,6 @@ async fn start_tables(
     run: &Run,
 ) -> Result<()> {
     let account = environment.source_of(run).await?;
-    let account = &account;
     let plan = |table| plan_table(environment, lease, source, account, run, table);
     let planned: Vec<_> = run.tables.iter().map(plan).collect();
     let planned: Vec<Option<Arc<Table>>> =
@@ -226,7 +255,7 @@ async fn plan_table(
     }
     match describe_table(environment, source, account, name).await {
         Ok(record) => {
-            archive.create(&archive.folder(&run.run, name).table(), &record).await?;
+            archive.create_table(&run.run, &record).await?;
             archive.table(&run.run, name).await
         }
         Err(error) if error.kind() == Kind::Permanent => {

@@ -1,6 +1,6 @@
 //! Write: brings the items of one exported segment into the live copy.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::item::{Key, line_item};
 use crate::reconcile::{self, Event};
 use crate::schema::KeySchema;
+use crate::table::TableName;
 
 /// Batches of one segment in flight at once.
 const MAX_IN_FLIGHT: usize = 8;
@@ -50,8 +51,9 @@ pub(super) async fn run(
             return Ok(Outcome::again(NOT_READY_DELAY, "the segment is not exported yet"));
         };
         environment.checked_targets.require(&environment.copies, &task.table).await?;
-        let writer = SegmentWriter::new(environment, lease, task)?;
-        let tally = writer.write(&exported).await?;
+        let writer = SegmentWriter { environment, task, key: task.table.definition.key()? };
+        // Puts that are cut short are put again by whoever continues.
+        let tally = lease.run(writer.write(&exported)).await?;
         record(environment, task, segment, tally).await?;
     }
     environment.progress.segment_written(&task.run.run, &task.table.name);
@@ -104,16 +106,11 @@ impl Tally {
 
 struct SegmentWriter<'a> {
     environment: &'a Environment,
-    lease: &'a Lease,
     task: &'a Task,
     key: KeySchema,
 }
 
-impl<'a> SegmentWriter<'a> {
-    fn new(environment: &'a Environment, lease: &'a Lease, task: &'a Task) -> Result<Self> {
-        Ok(Self { environment, lease, task, key: task.table.definition.key()? })
-    }
-
+impl SegmentWriter<'_> {
     async fn write(&self, exported: &Exported) -> Result<Tally> {
         let folder = self.environment.archive.folder(&self.task.run.run, &self.task.table.name);
         let compression = self.task.table.compression;
@@ -145,7 +142,6 @@ impl<'a> SegmentWriter<'a> {
         let mut tally = Tally::default();
         let mut in_flight = InFlight::new();
         while let Some(batch) = batches.recv().await {
-            self.lease.check()?;
             // Two puts of one key must not overtake each other.
             while in_flight.is_full() || in_flight.holds_any(&batch) {
                 let Some(arrived) = in_flight.next().await else { break };
@@ -164,22 +160,26 @@ impl<'a> SegmentWriter<'a> {
 
     /// Puts a batch until DynamoDB has taken every item of it, or has refused an item for good.
     async fn put(&self, batch: Batch) -> Result<Tally> {
+        let table = &self.task.table.target;
         let mut tally = Tally::default();
-        let mut pending = VecDeque::from([batch]);
+        let mut pending = vec![batch];
         let mut backoff = patience().build();
-        while let Some(batch) = pending.pop_front() {
-            let table = &self.task.table.target;
-            let answer = match self.environment.copies.batch_write(table, batch.request_body(table)).await {
-                Ok(answer) => answer,
-                Err(BatchError::Rejected(error)) => {
-                    pending.extend(isolate(batch, &error, &mut tally));
-                    continue;
-                }
-                Err(BatchError::Failed(error)) => return Err(error),
-            };
+        while let Some(batch) = pending.pop() {
             let sent = batch.len();
-            let (rest, units) = batch.unprocessed(&answer, table, &self.key)?;
-            tally.consumed_units += units;
+            let (rest, error) =
+                match self.environment.copies.batch_write(table, batch.request_body(table)).await {
+                    Ok(answer) => {
+                        let (rest, units) = batch.unprocessed(&answer, table, &self.key)?;
+                        tally.consumed_units += units;
+                        (rest, None)
+                    }
+                    Err(BatchError::Rejected(error)) => {
+                        pending.extend(isolate(batch, &error, &mut tally));
+                        continue;
+                    }
+                    Err(BatchError::Failed(error)) if error.is_retryable() => (batch, Some(error)),
+                    Err(BatchError::Failed(error)) => return Err(error),
+                };
             let put = (sent - rest.len()) as u64;
             tally.items_put += put;
             self.environment.progress.items_written(&self.task.run.run, &self.task.table.name, put);
@@ -189,11 +189,11 @@ impl<'a> SegmentWriter<'a> {
             if put > 0 {
                 backoff = patience().build();
             }
-            let delay = backoff.next().ok_or_else(|| {
-                Error::retryable(format!("table {table} takes no more writes: {} items are left", rest.len()))
-            })?;
-            pending.push_back(rest);
-            self.lease.sleep(delay).await?;
+            let Some(delay) = backoff.next() else {
+                return Err(error.unwrap_or_else(|| takes_no_more(table)));
+            };
+            pending.push(rest);
+            tokio::time::sleep(delay).await;
         }
         Ok(tally)
     }
@@ -209,7 +209,13 @@ impl<'a> SegmentWriter<'a> {
     }
 }
 
-/// How long unprocessed items are sent again while none of them is taken: about two minutes.
+fn takes_no_more(table: &TableName) -> Error {
+    Error::retryable(format!(
+        "table {table} takes no more writes: every item of a batch came back unprocessed"
+    ))
+}
+
+/// How long items are sent again while none of them is taken: about two minutes of waiting.
 fn patience() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50))

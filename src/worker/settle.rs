@@ -9,7 +9,7 @@ use crate::archive::marker::{Failure, LastAttempt};
 use crate::aws::sqs::{Message, Queue};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
-use crate::job::Outcome;
+use crate::job::{Outcome, trigger};
 use crate::message::Job;
 use crate::reconcile::{self, Event};
 
@@ -83,7 +83,9 @@ async fn fail(environment: &Environment, queue: &Queue, received: &Received, err
 /// Records a failure in the bucket, keeps the message in the dead-letter queue, and moves the run past it.
 async fn bury(environment: &Environment, queue: &Queue, received: &Received, reason: &str) -> Result<()> {
     tracing::error!("{reason}");
-    if let Ok(job) = Job::parse(received.stage, &received.message.body) {
+    if received.stage == Stage::Trigger {
+        trigger::abandon(environment, &received.message, reason).await?;
+    } else if let Ok(job) = Job::parse(received.stage, &received.message.body) {
         record_failure(environment, &job, reason).await?;
     }
     queue.bury(&received.message, reason).await?;

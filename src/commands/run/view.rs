@@ -60,8 +60,8 @@ impl View {
         }
     }
 
-    pub(super) fn finish(self) {
-        if let Some(bars) = self.bars {
+    pub(super) fn finish(&self) {
+        if let Some(bars) = &self.bars {
             bars.tables.values().for_each(ProgressBar::finish_and_clear);
             bars.total.finish_and_clear();
         }
