@@ -44,7 +44,7 @@ pub struct Archive {
 }
 
 /// Who put a part, and what its marker will need to know: kept with the part itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartHead {
     pub attempt: String,
     pub items: u64,
@@ -53,6 +53,8 @@ pub struct PartHead {
     pub etag: String,
     /// When the scan of the part's segment began.
     pub scan_started_at: jiff::Timestamp,
+    /// Read capacity units that this part has cost.
+    pub consumed_units: f64,
 }
 
 impl Archive {
@@ -80,7 +82,7 @@ impl Archive {
     }
 
     async fn create_bytes(&self, key: &str, body: Bytes, content_type: &'static str) -> Result<bool> {
-        let content_md5 = Some(content_md5(&body));
+        let content_md5 = content_md5(&body);
         let object = NewObject { body, content_type, content_md5, metadata: HashMap::new() };
         Ok(self.bucket.create(key, object).await? != Creation::Exists)
     }
@@ -114,13 +116,21 @@ impl Archive {
 
     pub async fn run(&self, run: &RunId) -> Result<Option<Arc<Run>>> {
         let key = self.layout.run(run);
-        self.runs.get_or_read(run, self.read(&key)).await
+        let read = async {
+            let record: Option<Run> = self.read(&key).await?;
+            record.map(|record| known_version(record.version, &key).map(|()| record)).transpose()
+        };
+        self.runs.get_or_read(run, read).await
     }
 
     pub async fn table(&self, run: &RunId, table: &TableName) -> Result<Option<Arc<Table>>> {
         let id = (run.clone(), table.clone());
         let key = self.folder(run, table).table();
-        let read = async { self.read::<TableRecord>(&key).await?.map(Table::try_from).transpose() };
+        let read = async {
+            let Some(record) = self.read::<TableRecord>(&key).await? else { return Ok(None) };
+            known_version(record.version, &key)?;
+            Table::try_from(record).map(Some)
+        };
         self.tables.get_or_read(&id, read).await
     }
 
@@ -177,13 +187,13 @@ impl Archive {
         Ok(states)
     }
 
-    /// Creates a part. False when its place is taken by somebody else's; a part that carries our own attempt
-    /// and checksum is ours, put by a request whose answer was lost.
+    /// Creates a part and gives its ETag; `None` when its place is taken by somebody else's. A part that carries
+    /// our own attempt and checksum is ours, put by a request whose answer was lost.
     pub async fn create_part(&self, key: &str, part: &Part, head: &PartHead) -> Result<Option<String>> {
         let object = NewObject {
             body: part.body.clone(),
             content_type: "application/octet-stream",
-            content_md5: Some(part.md5.clone()),
+            content_md5: part.md5.clone(),
             metadata: head.to_metadata(),
         };
         if let Creation::Created { etag } = self.bucket.create(key, object).await? {
@@ -194,7 +204,7 @@ impl Archive {
         Ok(ours.then_some(found.etag))
     }
 
-    /// The heads of a segment's parts, in order, each with its key.
+    /// The heads of a segment's parts, in order.
     ///
     /// # Errors
     /// Permanent when a part is missing between others.
@@ -216,6 +226,11 @@ impl Archive {
             heads.push(self.part_head(&object.key).await?);
         }
         Ok(heads)
+    }
+
+    /// Whether somebody has begun to export a segment.
+    pub async fn has_parts(&self, folder: &TableFolder, segment: u32) -> Result<bool> {
+        Ok(!self.bucket.list(&folder.parts(segment)).await?.is_empty())
     }
 
     async fn part_head(&self, key: &str) -> Result<PartHead> {
@@ -251,6 +266,15 @@ impl Archive {
     }
 }
 
+fn known_version(version: u32, key: &str) -> Result<()> {
+    if version == FORMAT_VERSION {
+        return Ok(());
+    }
+    Err(Error::permanent(format!(
+        "{key} has format version {version}, and this program knows version {FORMAT_VERSION}"
+    )))
+}
+
 /// `manifest-files.json` → `manifest-files.md5`, as in DynamoDB's own exports.
 fn checksum_key(key: &str) -> String {
     format!("{}.md5", key.trim_end_matches(".json"))
@@ -263,6 +287,7 @@ impl PartHead {
             ("items".to_owned(), self.items.to_string()),
             ("md5".to_owned(), self.md5.clone()),
             ("scan-started-at".to_owned(), self.scan_started_at.to_string()),
+            ("consumed-units".to_owned(), self.consumed_units.to_string()),
         ])
     }
 
@@ -275,6 +300,7 @@ impl PartHead {
             md5: metadata("md5")?.clone(),
             etag: head.etag.clone(),
             scan_started_at: metadata("scan-started-at")?.parse().ok()?,
+            consumed_units: metadata("consumed-units")?.parse().ok()?,
         })
     }
 }

@@ -16,9 +16,9 @@ use crate::table::TableName;
 /// The most items of one request (DynamoDB API Reference, “BatchWriteItem”).
 pub const MAX_ITEMS: usize = 25;
 
-/// The largest body that is sent. The service takes 16 MB over the network (DynamoDB API Reference,
-/// “BatchWriteItem”); the rest is room for another way of counting.
-pub const MAX_BODY_BYTES: usize = 15 << 20;
+/// The largest body that is sent. The service takes 16 MB (DynamoDB API Reference, “BatchWriteItem”), but a
+/// dozen such bodies of one segment would be most of a worker's memory, and items are billed one by one.
+pub const MAX_BODY_BYTES: usize = 2 << 20;
 
 const HEAD: &str = r#"{"RequestItems":{""#;
 const BEFORE_ITEMS: &str = r#"":["#;

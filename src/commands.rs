@@ -48,7 +48,11 @@ async fn settings<T: FromSettings>(cli: &Cli, bars: Option<MultiProgress>) -> Re
         tracing::warn!("{warning}");
     }
     let effective: Vec<String> = resolved.effective.iter().map(ToString::to_string).collect();
-    tracing::debug!(version = env!("CARGO_PKG_VERSION"), settings = effective.join("; "), "configuration");
+    let (version, settings) = (env!("CARGO_PKG_VERSION"), effective.join("; "));
+    match cli.command {
+        Command::Worker | Command::Run(_) => tracing::info!(version, settings, "configuration"),
+        _ => tracing::debug!(version, settings, "configuration"),
+    }
     Ok((resolved.config, session))
 }
 

@@ -26,7 +26,7 @@ pub struct Environment {
     pub queues: Queues,
     pub backup: Account,
     /// The tables of the backup account: the only ones that are ever created or written.
-    pub copies: Tables,
+    pub targets: Tables,
     pub progress: Arc<Progress>,
     pub checked_targets: Checked,
     session: Session,
@@ -65,7 +65,7 @@ impl Environment {
             refuse_own_account(source, &backup)?;
         }
         Ok(Self {
-            copies: Tables::new(&session, "backup"),
+            targets: Tables::new(&session, "backup"),
             checked_targets: Checked::default(),
             sources: config.sources.iter().map(|source| (source.name.clone(), OnceCell::new())).collect(),
             config,

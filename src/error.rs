@@ -58,6 +58,13 @@ impl Error {
         self
     }
 
+    /// The same error, where the caller knows that it may pass.
+    #[must_use]
+    pub fn into_retryable(mut self) -> Self {
+        self.kind = Kind::Retryable;
+        self
+    }
+
     pub fn kind(&self) -> Kind {
         self.kind
     }

@@ -10,9 +10,9 @@ use crate::error::Kind;
 pub enum Exit {
     /// Everything that was asked for is done; of a run, the facts in the bucket say so.
     Complete = 0,
-    /// It did not work, or no table of the run is complete.
+    /// It did not work, or no table of the run is archived.
     Failed = 1,
-    /// Some tables of the run are complete, and some are not.
+    /// At least one table of the run is archived, and at least one is not complete.
     Partial = 2,
     /// The command line or a setting is wrong, and nothing was started (`EX_USAGE` of sysexits.h).
     Usage = 64,

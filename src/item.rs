@@ -45,11 +45,6 @@ impl Key {
 
     /// The key as JSON, partition key first, digits as they were sent: `{"pk":{"S":"a"},"sk":{"N":"1"}}`.
     /// It is fit to be an `ExclusiveStartKey`. Equal keys may differ here.
-    pub fn as_json(&self) -> &str {
-        &self.json
-    }
-
-    /// The same JSON, to be put into a larger document.
     pub fn to_raw(&self) -> Box<RawValue> {
         RawValue::from_string(self.json.to_string()).expect("a key is built as JSON")
     }

@@ -82,12 +82,19 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 
 /// What a job is about, read from the bucket.
 #[derive(Clone, Debug)]
-struct Task {
-    run: Arc<Run>,
-    table: Arc<Table>,
+pub struct Task {
+    pub run: Arc<Run>,
+    pub table: Arc<Table>,
 }
 
 impl Task {
+    /// What a job is about, or `None` when there is no such run, table or segment.
+    pub async fn of(environment: &Environment, job: &Job) -> Result<Option<Self>> {
+        let Some(run) = environment.archive.run(job.run()).await? else { return Ok(None) };
+        let Some(table) = environment.archive.table(job.run(), job.table()).await? else { return Ok(None) };
+        Ok((job.segment() < table.plan.segments).then_some(Self { run, table }))
+    }
+
     /// Looks up run and table; `None` when one of them is over, so that there is nothing left to do.
     ///
     /// # Errors

@@ -64,7 +64,8 @@ impl Job {
         let job = match stage {
             Stage::Provision => Self::Provision(serde_json::from_str(body).map_err(malformed)?),
             Stage::Write => Self::Write(serde_json::from_str(body).map_err(malformed)?),
-            Stage::Export | Stage::Trigger => Self::Export(serde_json::from_str(body).map_err(malformed)?),
+            Stage::Export => Self::Export(serde_json::from_str(body).map_err(malformed)?),
+            Stage::Trigger => return Err(Error::permanent("a trigger is no job of a table")),
         };
         match job.version() {
             MESSAGE_VERSION => Ok(job),

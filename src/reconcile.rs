@@ -30,14 +30,20 @@ pub enum Event {
     Exported(u32),
     Provisioned,
     Written,
-    /// A job of this stage failed for good.
+    /// A job failed for good.
     Failed,
+    /// The run is about to be closed: nothing more is enqueued.
+    Closing,
 }
 
 /// Moves one table forward.
 pub async fn table(environment: &Environment, run: &Run, table: &Table, event: Event) -> Result<()> {
     let state = environment.archive.state(&run.run, &table.name).await?;
-    environment.enqueue(&due(run, table, &state, event)).await?;
+    let mut jobs = due(run, table, &state, event);
+    if let Event::Exported(_) = event {
+        drop_begun_exports(environment, &mut jobs).await?;
+    }
+    environment.enqueue(&jobs).await?;
     if is_exported(&table.plan, &state) {
         write_manifest(environment, run, table).await?;
     }
@@ -48,21 +54,41 @@ pub async fn table(environment: &Environment, run: &Run, table: &Table, event: E
     Ok(())
 }
 
-/// Writes the report when every table of the run has its result.
+/// Drops the export of a segment that somebody has begun: its message is on its way already, and a second one
+/// would follow the first through the whole lane and read everything twice.
+async fn drop_begun_exports(environment: &Environment, jobs: &mut Vec<Job>) -> Result<()> {
+    for at in (0..jobs.len()).rev() {
+        let Job::Export(job) = &jobs[at] else { continue };
+        let folder = environment.archive.folder(&job.run, &job.table);
+        if environment.archive.has_parts(&folder, job.segment).await? {
+            jobs.remove(at);
+        }
+    }
+    Ok(())
+}
+
+/// Writes the report when every table of the run has its result, or the run was over before it began.
 pub async fn finish_run(environment: &Environment, run: &Run) -> Result<()> {
+    if let Some(ended) = &run.ended {
+        let report = Report::ended(run, ended.outcome, ended.reason.clone(), Vec::new());
+        return create_report(environment, run, &report).await;
+    }
     let finished = environment.archive.finished_tables(&run.run).await?;
     if finished.len() < run.tables.len() {
         return Ok(());
     }
-    let key = environment.archive.layout().report(&run.run);
-    if environment.archive.exists(&key).await? {
+    if environment.archive.exists(&environment.archive.layout().report(&run.run)).await? {
         return Ok(());
     }
     let report = Report::of(run, results(environment, run, &finished).await?);
-    if environment.archive.create(&key, &report).await? {
+    create_report(environment, run, &report).await
+}
+
+async fn create_report(environment: &Environment, run: &Run, report: &Report) -> Result<()> {
+    if environment.archive.create(&environment.archive.layout().report(&run.run), report).await? {
         tracing::info!(
             run.id = %run.run, source.name = run.source.name, outcome = %report.outcome,
-            tables = report.tables.len(), "run finished"
+            reason = report.reason, tables = report.tables.len(), "run finished"
         );
     }
     Ok(())
@@ -75,20 +101,24 @@ pub async fn is_stalled(environment: &Environment, run: &RunId) -> Result<bool> 
     Ok(quiet.unsigned_abs() > environment.config.stall_after && quiet.is_positive())
 }
 
-/// Ends a stalled run, so that the next one of its source can start. Its jobs stop at their next look.
+/// Ends a stalled run, so that the next one of its source can start: its jobs stop at their next part. A run
+/// that had only lost its last message is finished as what it is.
 pub async fn close_stalled(environment: &Environment, run: &Run) -> Result<()> {
-    let finished = environment.archive.finished_tables(&run.run).await?;
+    let archive = &environment.archive;
+    for name in &run.tables {
+        if let Some(found) = archive.table(&run.run, name).await? {
+            table(environment, run, &found, Event::Closing).await?;
+        }
+    }
+    finish_run(environment, run).await?;
+    let finished = archive.finished_tables(&run.run).await?;
     let mut tables = results(environment, run, &finished).await?;
     let unfinished = run.tables.iter().filter(|table| !finished.contains(table));
     tables.extend(unfinished.map(|table| {
         TableResult::empty(table.clone(), Outcome::Failed, "its run stalled before it was done".to_owned())
     }));
-    let reason = format!("nothing new appeared for longer than {:?}", environment.config.stall_after);
-    let report = Report::without_tables(run, Outcome::Failed, reason.clone(), tables);
-    if environment.archive.create(&environment.archive.layout().report(&run.run), &report).await? {
-        tracing::warn!(run.id = %run.run, source.name = run.source.name, "stalled run closed: {reason}");
-    }
-    Ok(())
+    let reason = format!("stalled: nothing new appeared for {:?}", environment.config.stall_after);
+    create_report(environment, run, &Report::ended(run, Outcome::Failed, reason, tables)).await
 }
 
 /// The jobs that are missing and due after an event.
@@ -109,7 +139,7 @@ fn due(run: &Run, table: &Table, state: &TableState, event: Event) -> Vec<Job> {
             next.map(export).into_iter().chain(written.then(|| write(segment))).collect()
         }
         Event::Provisioned => writable(state).map(write).collect(),
-        Event::Written | Event::Failed => Vec::new(),
+        Event::Written | Event::Failed | Event::Closing => Vec::new(),
     }
 }
 
@@ -200,16 +230,22 @@ async fn sum_up(
         .await?;
     let provisioned: Option<Provisioned> = archive.read(&folder.provisioned()).await?;
     let (provision, drift) = provisioned.map(|marker| (marker.outcome, marker.drift)).unzip();
+    let items_failed = written.iter().map(|marker| marker.items_failed).sum();
+    let mut reasons: Vec<String> =
+        failures.into_iter().map(|failure| format!("{}: {}", failure.stage, failure.reason)).collect();
+    if items_failed > 0 {
+        let folder = folder.state();
+        reasons.push(format!(
+            "write: DynamoDB refuses {items_failed} items; their keys are in {folder}failed-items/"
+        ));
+    }
     Ok(TableResult {
         table: table.name.clone(),
-        outcome: outcome(&table.plan, state),
-        reasons: failures
-            .into_iter()
-            .map(|failure| format!("{}: {}", failure.stage, failure.reason))
-            .collect(),
+        outcome: outcome(&table.plan, state, items_failed),
+        reasons,
         items_exported: exported.iter().map(Exported::items).sum(),
         items_written: written.iter().map(|marker| marker.items_put).sum(),
-        items_failed: written.iter().map(|marker| marker.items_failed).sum(),
+        items_failed,
         parts: exported.iter().map(|marker| marker.parts.len() as u64).sum(),
         archive_bytes: exported.iter().map(Exported::bytes).sum(),
         read_units: exported.iter().map(|marker| marker.consumed_units).sum(),
@@ -221,10 +257,11 @@ async fn sum_up(
     })
 }
 
-fn outcome(plan: &Plan, state: &TableState) -> Outcome {
+fn outcome(plan: &Plan, state: &TableState, items_failed: u64) -> Outcome {
+    let all_written = state.written.len() == plan.segments as usize;
     if !is_exported(plan, state) {
         Outcome::Failed
-    } else if state.failed.is_empty() && state.written.len() == plan.segments as usize {
+    } else if state.failed.is_empty() && all_written && items_failed == 0 {
         Outcome::Complete
     } else {
         Outcome::Partial

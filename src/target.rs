@@ -18,6 +18,8 @@ pub const RUN_TAG: &str = "dynamodb-backup:run";
 /// The program version that created (or adopted) the copy.
 pub const VERSION_TAG: &str = "dynamodb-backup:version";
 
+const MAX_TAG_CHARS: usize = 256;
+
 /// How long a target that was found to be ours is taken to be so. ListTagsOfResource is limited to ten calls
 /// a second for an account (DynamoDB API Reference, “ListTagsOfResource”).
 const TRUSTED_FOR: Duration = Duration::from_secs(300);
@@ -26,10 +28,20 @@ const TRUSTED_FOR: Duration = Duration::from_secs(300);
 pub fn ownership_tags(table: &Table, run: &RunId) -> Vec<(String, String)> {
     let tag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     vec![
-        tag(SOURCE_TAG, &table.definition.table_arn),
+        tag(SOURCE_TAG, &source_tag(&table.definition.table_arn)),
         tag(RUN_TAG, run.as_str()),
         tag(VERSION_TAG, env!("CARGO_PKG_VERSION")),
     ]
+}
+
+/// The source's ARN as a tag can hold it: at most 256 characters (DynamoDB Developer Guide, “Tagging
+/// restrictions”), which the ARN of a table with a long name is not. Such a one ends in its own hash.
+fn source_tag(table_arn: &str) -> String {
+    if table_arn.len() <= MAX_TAG_CHARS {
+        return table_arn.to_owned();
+    }
+    let hash = &blake3::hash(table_arn.as_bytes()).to_hex()[..32];
+    format!("{}-{hash}", &table_arn[..MAX_TAG_CHARS - hash.len() - 1])
 }
 
 /// Whose a table in the backup account is.
@@ -44,11 +56,11 @@ pub enum Owner {
 }
 
 /// Reads the ownership tags of a table in the backup account.
-pub async fn owner(copies: &Tables, target: &TableDefinition, table: &Table) -> Result<Owner> {
-    let tags: HashMap<String, String> = copies.tags(&target.table_arn).await?.into_iter().collect();
+pub async fn owner(targets: &Tables, target: &TableDefinition, table: &Table) -> Result<Owner> {
+    let tags: HashMap<String, String> = targets.tags(&target.table_arn).await?.into_iter().collect();
     Ok(match tags.get(SOURCE_TAG) {
         None => Owner::Nobody,
-        Some(source) if *source == table.definition.table_arn => {
+        Some(source) if *source == source_tag(&table.definition.table_arn) => {
             Owner::Ours { run: tags.get(RUN_TAG).cloned() }
         }
         Some(source) => Owner::CopyOf(source.clone()),
@@ -56,8 +68,8 @@ pub async fn owner(copies: &Tables, target: &TableDefinition, table: &Table) -> 
 }
 
 /// Describes a table of the backup account.
-pub async fn describe(copies: &Tables, target: &TableName) -> Result<Option<TableDefinition>> {
-    let Some(definition) = copies.describe(target).await? else { return Ok(None) };
+pub async fn describe(targets: &Tables, target: &TableName) -> Result<Option<TableDefinition>> {
+    let Some(definition) = targets.describe(target).await? else { return Ok(None) };
     serde_json::from_str(definition.get()).map(Some).map_err(|error| {
         Error::retryable(format!("read the definition of table {target}")).with_source(error)
     })
@@ -98,16 +110,18 @@ pub struct Checked(Mutex<HashMap<String, Instant>>);
 
 impl Checked {
     /// Makes sure, before the first write of a job, that the target is ours and has the source's key.
-    pub async fn require(&self, copies: &Tables, table: &Table) -> Result<()> {
+    pub async fn require(&self, targets: &Tables, table: &Table) -> Result<()> {
         let id = format!("{} of {}", table.target, table.definition.table_arn);
         if self.lock().get(&id).is_some_and(|checked| checked.elapsed() < TRUSTED_FOR) {
             return Ok(());
         }
         let missing = || Error::permanent(format!("table {} is gone from the backup account", table.target));
-        let target = describe(copies, &table.target).await?.ok_or_else(missing)?;
+        let target = describe(targets, &table.target).await?.ok_or_else(missing)?;
         require_same_key(table, &target)?;
-        match owner(copies, &target, table).await? {
+        match owner(targets, &target, table).await? {
             Owner::Ours { .. } => {}
+            // Tags that were just set are not seen at once (DynamoDB API Reference, “TagResource”).
+            Owner::Nobody => return Err(refuse(table, &Owner::Nobody).into_retryable()),
             other => return Err(refuse(table, &other)),
         }
         let mut checked = self.lock();
@@ -118,5 +132,19 @@ impl Checked {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_holds_every_arn_and_tells_long_ones_apart() {
+        let arn = |name: &str| format!("arn:aws:dynamodb:eu-west-1:111111111111:table/{name}");
+        let long = |end: &str| source_tag(&arn(&format!("{}{end}", "t".repeat(254))));
+        assert_eq!(source_tag(&arn("orders")), arn("orders"));
+        assert_eq!(long("a").len(), MAX_TAG_CHARS);
+        assert_ne!(long("a"), long("b"));
     }
 }

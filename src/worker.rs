@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use self::heartbeat::Heartbeat;
 use self::settle::{Received, settle};
@@ -98,22 +98,34 @@ async fn receive(queue: &Queue, max: usize, visibility: Duration, stop: &Cancell
 
 /// Works on one message while its heartbeat keeps it ours, then settles it.
 async fn process(environment: Arc<Environment>, stage: Stage, message: Message, stop: CancellationToken) {
-    let span =
-        tracing::info_span!("job", stage = %stage, message.id = message.id, receives = message.receives);
+    let span = job_span(stage, &message);
     let visibility = environment.config.visibility_timeout;
     let heartbeat =
         Heartbeat::start(environment.queues.of(stage).clone(), message.clone(), visibility, stop.clone());
     let received = Received { stage, message };
+    let lease = Lease::new(stop);
     // In a task of its own, so that a panic is this job's failure and nobody else's.
     let working = tokio::spawn({
-        let (environment, received) = (Arc::clone(&environment), received.clone());
-        async move { work_on(&environment, &received, &Lease::new(stop)).await }.instrument(span.clone())
+        let (environment, received, lease) = (Arc::clone(&environment), received.clone(), lease.clone());
+        async move { work_on(&environment, &received, &lease).await }.instrument(span.clone())
     });
     let outcome = working
         .await
         .unwrap_or_else(|panic| Err(Error::retryable("the job ended in a panic").with_source(panic)));
     let still_ours = heartbeat.stop().await;
-    settle(&environment, &received, outcome, still_ours).instrument(span).await;
+    settle(&environment, &lease, &received, outcome, still_ours).instrument(span).await;
+}
+
+/// Names the job in every line that is logged while it runs.
+fn job_span(stage: Stage, message: &Message) -> Span {
+    let (id, receives) = (&message.id, message.receives);
+    match Job::parse(stage, &message.body) {
+        Ok(job) => tracing::info_span!(
+            "job", %stage, run.id = %job.run(), table.name = %job.table(), segment = job.segment(),
+            message.id = id, receives
+        ),
+        Err(_) => tracing::info_span!("job", %stage, message.id = id, receives),
+    }
 }
 
 async fn work_on(environment: &Environment, received: &Received, lease: &Lease) -> Result<Outcome> {

@@ -128,6 +128,20 @@ impl Layout {
         format!("{}run.json", self.run_folder(run))
     }
 
+    /// Says that every table of the run has been planned and its first jobs sent.
+    pub fn started(&self, run: &RunId) -> String {
+        format!("{}started.json", self.run_folder(run))
+    }
+
+    /// Names the one run of a source that comes after `previous`, or is its first: whoever creates this object
+    /// decides.
+    pub fn next_run(&self, previous: Option<&RunId>, source: &str) -> String {
+        match previous {
+            Some(previous) => format!("{}next.json", self.run_folder(previous)),
+            None => format!("{}first-{source}.json", self.runs()),
+        }
+    }
+
     pub fn report(&self, run: &RunId) -> String {
         format!("{}report.json", self.run_folder(run))
     }
@@ -205,6 +219,15 @@ impl TableFolder {
 
     pub fn written(&self, segment: u32) -> String {
         format!("{}write/{segment:05}.json", self.state())
+    }
+
+    /// Says that one part of a segment is written, so that whoever continues does not write it again.
+    pub fn part_written(&self, segment: u32, part: u32) -> String {
+        format!("{}write/{segment:05}-{part:05}.json", self.state())
+    }
+
+    pub fn failed_items(&self, segment: u32, part: u32) -> String {
+        format!("{}failed-items/{segment:05}-{part:05}.json", self.state())
     }
 
     pub fn failed(&self, stage: Stage, segment: u32) -> String {

@@ -13,7 +13,7 @@ pub struct Exported {
     pub segment: u32,
     pub parts: Vec<PartEntry>,
     pub scan: Window,
-    /// Read capacity units the last attempt consumed, as DynamoDB reported them.
+    /// Read capacity units, as DynamoDB reported them. What an attempt read and could not put is not counted.
     pub consumed_units: f64,
 }
 
@@ -79,15 +79,28 @@ pub enum Provision {
     Adopted,
 }
 
-/// A segment is in the target, except for the items that are listed as failed.
+/// A segment, or one part of it, is in the target, except for the items that are listed as failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Written {
-    pub segment: u32,
     pub items_put: u64,
     pub items_failed: u64,
     /// Write capacity units, as DynamoDB reported them.
     pub consumed_units: f64,
     pub finished_at: Timestamp,
+}
+
+impl Written {
+    /// What has come to nothing yet.
+    pub fn nothing() -> Self {
+        Self { items_put: 0, items_failed: 0, consumed_units: 0.0, finished_at: Timestamp::now() }
+    }
+
+    /// Adds the counts of a part.
+    pub fn add(&mut self, part: &Self) {
+        self.items_put += part.items_put;
+        self.items_failed += part.items_failed;
+        self.consumed_units += part.consumed_units;
+    }
 }
 
 /// A permanent failure, and what it leaves undone.
@@ -96,10 +109,15 @@ pub struct Failure {
     pub stage: Stage,
     pub segment: u32,
     pub reason: String,
-    /// Items that DynamoDB refuses, by key. Empty when the whole job failed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub items: Vec<FailedItem>,
     pub failed_at: Timestamp,
+}
+
+/// The items of one part that DynamoDB refuses, by key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FailedItems {
+    pub segment: u32,
+    pub part: u32,
+    pub items: Vec<FailedItem>,
 }
 
 /// An item that can never be written as it stands.

@@ -27,6 +27,16 @@ pub struct Run {
     pub planned_at: Timestamp,
     /// The selected tables, by name.
     pub tables: Vec<TableName>,
+    /// Set when the run was over before it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+}
+
+/// Why a run was over before it began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    pub outcome: Outcome,
+    pub reason: String,
 }
 
 /// The account and region a run backs up.
@@ -96,7 +106,7 @@ impl TryFrom<TableRecord> for Table {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// Archived, and in the live copy to the last item.
+    /// Archived, and every item of the archive is in the live copy.
     Complete,
     /// Archived, but not wholly in the live copy (a table); not all tables complete (a run).
     Partial,
@@ -209,7 +219,7 @@ impl Report {
     }
 
     /// The report of a run that ended before its tables did.
-    pub fn without_tables(run: &Run, outcome: Outcome, reason: String, tables: Vec<TableResult>) -> Self {
+    pub fn ended(run: &Run, outcome: Outcome, reason: String, tables: Vec<TableResult>) -> Self {
         Self {
             run: run.run.clone(),
             source: run.source.name.clone(),

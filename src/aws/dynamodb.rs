@@ -1,7 +1,7 @@
 //! DynamoDB: tables described, scanned, created and written as DynamoDB's own JSON.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
+use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItem, BatchWriteItemOutput};
 use aws_sdk_dynamodb::operation::create_table::{CreateTable, CreateTableOutput};
 use aws_sdk_dynamodb::operation::describe_table::{DescribeTable, DescribeTableOutput};
@@ -12,9 +12,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::Session;
 use super::failure::{code, failure};
 use super::wire::RawCall;
-use super::{MAX_ATTEMPTS, Session};
 use crate::error::{Error, Result};
 use crate::table::TableName;
 
@@ -37,12 +37,12 @@ pub struct ScanRequest<'a> {
     pub return_consumed_capacity: &'static str,
 }
 
-/// Whether a table was created by this call.
+/// What became of a request for a new table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableCreation {
-    Created,
-    /// It was there, or somebody created it at the same moment.
-    Exists,
+    Begun,
+    /// The account creates as many tables at once as it may (DynamoDB Developer Guide, “Service quotas”).
+    Limited,
 }
 
 impl Tables {
@@ -50,8 +50,9 @@ impl Tables {
     /// each other's retry quota (SDK documentation, `RetryPartition`).
     pub fn new(session: &Session, purpose: &str) -> Self {
         let config = aws_sdk_dynamodb::config::Builder::from(&session.sdk)
-            .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
-            .retry_partition(RetryPartition::custom(format!("dynamodb-{purpose}")).build())
+            .retry_partition(
+                RetryPartition::custom(format!("dynamodb-{purpose}")).token_bucket(retry_quota()).build(),
+            )
             .build();
         Self { client: Client::from_conf(config) }
     }
@@ -117,14 +118,19 @@ impl Tables {
         match operation.customize().interceptor(call.clone()).send().await {
             Ok(_) => Ok(call.answer()),
             Err(error) => {
-                let rejected = code(&error) == Some("ValidationException");
+                let code = code(&error).map(ToOwned::to_owned);
                 let error = failure(&error, format!("write to table {table}"));
-                Err(if rejected { BatchError::Rejected(error) } else { BatchError::Failed(error) })
+                Err(match code.as_deref() {
+                    Some("ValidationException") => BatchError::Rejected(error),
+                    // A table that has just become ACTIVE is not known to all of DynamoDB at once.
+                    Some("ResourceNotFoundException") => BatchError::Failed(error.into_retryable()),
+                    _ => BatchError::Failed(error),
+                })
             }
         }
     }
 
-    /// Sends a CreateTable request.
+    /// Sends a CreateTable request. That the table is there is success: somebody was first.
     pub async fn create(&self, table: &TableName, request: &serde_json::Value) -> Result<TableCreation> {
         let call = RawCall::new(
             "DynamoDB_20120810.CreateTable",
@@ -134,8 +140,9 @@ impl Tables {
         );
         let operation = self.client.create_table().table_name(table.as_str());
         match operation.customize().interceptor(call).send().await {
-            Ok(_) => Ok(TableCreation::Created),
-            Err(error) if code(&error) == Some("ResourceInUseException") => Ok(TableCreation::Exists),
+            Ok(_) => Ok(TableCreation::Begun),
+            Err(error) if code(&error) == Some("ResourceInUseException") => Ok(TableCreation::Begun),
+            Err(error) if code(&error) == Some("LimitExceededException") => Ok(TableCreation::Limited),
             Err(error) => Err(failure(&error, format!("create table {table}"))),
         }
     }
@@ -172,6 +179,12 @@ impl Tables {
         request.send().await.map_err(|error| failure(&error, step()))?;
         Ok(())
     }
+}
+
+/// The SDK spends this quota on retries and earns it back with successes; under a long throttle it would run
+/// dry, and every call would have one attempt. It fills again with time.
+fn retry_quota() -> TokenBucket {
+    TokenBucket::builder().capacity(1000).refill_rate(50.0).build()
 }
 
 /// Why a batch was not written.

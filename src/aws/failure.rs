@@ -9,33 +9,56 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::error::{Error, Kind};
 
-/// Codes that mean “later”: throttles, control-plane limits, and credentials that a refresh replaces.
+/// How codes end that mean “later”: throttles, control-plane limits, bodies damaged on their way, and
+/// credentials that a refresh replaces. Some come with the prefix of a service (`KMS.ThrottlingException`).
 ///
 /// Sources: DynamoDB Developer Guide, “Error handling with DynamoDB”; S3 User Guide, “Error responses”;
 /// SQS API Reference, “Common errors”.
 const RETRYABLE_CODES: &[&str] = &[
+    "BadDigest",
     "ConditionalRequestConflict",
     "ExpiredToken",
     "ExpiredTokenException",
+    "IncompleteBody",
     "InternalError",
     "InternalFailure",
     "InternalServerError",
     "KmsThrottled",
     "LimitExceededException",
     "OperationAborted",
+    "PriorRequestNotComplete",
     "ProvisionedThroughputExceededException",
     "RequestExpired",
     "RequestLimitExceeded",
     "RequestThrottled",
+    "RequestTimeTooSkewed",
     "RequestTimeout",
     "ResourceInUseException",
     "ServiceUnavailable",
     "SlowDown",
     "Throttling",
     "ThrottlingException",
+    "TokenRefreshRequired",
     "TooManyRequestsException",
     "TransactionInProgressException",
+    "XAmzContentSHA256Mismatch",
 ];
+
+/// What STS answers when it refuses a role for good (STS API Reference, “AssumeRole”).
+const REFUSALS: &[&str] = &[
+    "AccessDenied",
+    "MalformedPolicyDocument",
+    "PackedPolicyTooLarge",
+    "RegionDisabledException",
+    "ValidationError",
+];
+
+/// How the SDK says that none of the places it knows had credentials.
+const NO_CREDENTIALS: &str = "no credentials found in chain";
+
+fn is_retryable(code: &str) -> bool {
+    RETRYABLE_CODES.iter().any(|retryable| code.ends_with(retryable))
+}
 
 /// The service's error code, where the service answered.
 pub(super) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
@@ -58,10 +81,10 @@ where
     match error {
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
-            let known = code(error).is_some_and(|code| RETRYABLE_CODES.contains(&code));
+            let known = code(error).is_some_and(is_retryable);
             if known || status >= 500 || status == 429 { Kind::Retryable } else { Kind::Permanent }
         }
-        // The request was never built: credentials or configuration. A role that refuses us stays refused.
+        // No credentials could be had: a role that refuses us goes on to.
         _ if assume_role_refusal(error).is_some() => Kind::Permanent,
         SdkError::ConstructionFailure(_) => Kind::Permanent,
         _ => Kind::Retryable,
@@ -72,7 +95,7 @@ where
 fn assume_role_refusal<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a AssumeRoleError> {
     causes(error)
         .find_map(|cause| cause.downcast_ref::<AssumeRoleError>())
-        .filter(|refusal| !refusal.code().is_some_and(|code| RETRYABLE_CODES.contains(&code)))
+        .filter(|refusal| refusal.code().is_some_and(|code| REFUSALS.contains(&code)))
 }
 
 /// `Code: message` for what a service answered, else the chain of causes.
@@ -88,7 +111,14 @@ where
     }
     let mut chain: Vec<String> = causes(error).map(ToString::to_string).collect();
     chain.dedup();
-    chain.join(": ")
+    let chain = chain.join(": ");
+    match chain.split_once(NO_CREDENTIALS) {
+        Some((_, attempted)) => format!(
+            "no AWS credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run \
+             this where a role is attached{attempted}"
+        ),
+        None => chain,
+    }
 }
 
 fn answer(error: &impl ProvideErrorMetadata, status: u16) -> String {

@@ -31,8 +31,8 @@ pub struct Bucket {
 pub struct NewObject {
     pub body: Bytes,
     pub content_type: &'static str,
-    /// Base64 of the body's MD5, where the caller has it already; S3 verifies it.
-    pub content_md5: Option<String>,
+    /// Base64 of the body's MD5; S3 verifies it.
+    pub content_md5: String,
     /// User metadata: names are lower case.
     pub metadata: HashMap<String, String>,
 }
@@ -128,7 +128,7 @@ impl Bucket {
             .key(key)
             .if_none_match("*")
             .content_type(object.content_type)
-            .set_content_md5(object.content_md5.clone())
+            .content_md5(&object.content_md5)
             .set_metadata(Some(object.metadata.clone()))
             .body(ByteStream::from(object.body.clone()))
             .send()

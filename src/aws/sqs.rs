@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError;
 use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
@@ -11,8 +10,8 @@ use aws_sdk_sqs::types::{
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::Session;
 use super::failure::{code, failure};
-use super::{MAX_ATTEMPTS, Session};
 use crate::error::{Context, Error, Result};
 
 /// The most messages of one batch call (SQS API Reference, “SendMessageBatch”, “ReceiveMessage”).
@@ -60,11 +59,7 @@ impl Queue {
     /// # Errors
     /// A usage error when the queue does not exist or has no dead-letter queue.
     pub async fn open(session: &Session, name_or_url: &str) -> Result<Self> {
-        let client = Client::from_conf(
-            aws_sdk_sqs::config::Builder::from(&session.sdk)
-                .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
-                .build(),
-        );
+        let client = Client::new(&session.sdk);
         let name = name_or_url.rsplit('/').next().unwrap_or(name_or_url).to_owned();
         let url = queue_url(&client, &name, name_or_url).await?;
         let redrive = redrive_policy(&client, &name, &url).await?;

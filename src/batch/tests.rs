@@ -71,9 +71,10 @@ fn a_batch_is_full_at_25_items() {
 fn a_batch_is_full_before_its_body_is_too_large_but_takes_any_first_item() {
     let large =
         |number: usize, bytes| format!(r#"{{"pk":{{"N":"{number}"}},"x":{{"S":"{}"}}}}"#, "x".repeat(bytes));
-    let batch = batch([large(1, 5 << 20), large(2, 5 << 20)]);
-    assert!(batch.fits(large(3, (5 << 20) - 1000).as_bytes()));
-    assert!(!batch.fits(large(3, 5 << 20).as_bytes()));
+    let third = MAX_BODY_BYTES / 3;
+    let batch = batch([large(1, third), large(2, third)]);
+    assert!(batch.fits(large(3, third - 1000).as_bytes()));
+    assert!(!batch.fits(large(3, third).as_bytes()));
     assert!(Batch::default().fits(large(3, 20 << 20).as_bytes()));
 }
 

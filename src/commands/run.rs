@@ -47,11 +47,11 @@ struct Finished<'a> {
 }
 
 pub(super) async fn run(cli: &Cli, args: &TriggerArgs) -> Result<Exit> {
+    let shutdown = Shutdown::on_signals()?.token();
     let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
     let environment = environment(cli, Progress::watched(), bars.clone()).await?;
     let trigger = Trigger::from(args);
     let sources = environment.sources_of(&trigger)?;
-    let shutdown = Shutdown::on_signals()?.token();
 
     let message_id = environment.queues.trigger.send(&trigger.body()).await?;
     let suffixes: Vec<String> =
@@ -97,17 +97,25 @@ impl<'a> Watch<'a> {
     /// Permanent when no run begins, or one stalls.
     async fn until_reported(&mut self) -> Result<Vec<Report>> {
         loop {
-            self.find_runs().await?;
-            self.view.show(&self.runs);
-            if let Some(reports) = self.reports().await? {
-                return Ok(reports);
-            }
-            if Instant::now() >= self.next_look {
-                self.next_look += LOOK_FOR_STALL_EVERY;
-                refuse_stalled(self.environment, &self.runs).await?;
+            match self.look().await {
+                Ok(Some(reports)) => return Ok(reports),
+                Ok(None) => {}
+                // The run goes on, whether we can look at it or not.
+                Err(error) if error.is_retryable() => tracing::warn!("{error:#}"),
+                Err(error) => return Err(error),
             }
             tokio::time::sleep(ASK_EVERY).await;
         }
+    }
+
+    async fn look(&mut self) -> Result<Option<Vec<Report>>> {
+        self.find_runs().await?;
+        self.view.show(&self.runs);
+        if Instant::now() >= self.next_look {
+            self.next_look += LOOK_FOR_STALL_EVERY;
+            refuse_stalled(self.environment, &self.runs).await?;
+        }
+        self.reports().await
     }
 
     async fn find_runs(&mut self) -> Result<()> {

@@ -63,6 +63,7 @@ async fn show_table(cli: &Cli, archive: &Archive, run: &Run, table: &TableName) 
         Some(result) if result.outcome == Outcome::Skipped => {
             Error::permanent(format!("table {table} was skipped: {}", result.reasons.join("; ")))
         }
+        _ if run.tables.contains(table) => Error::permanent(format!("table {table} is not planned yet")),
         _ => Error::usage(format!("run {} has no table {table}", run.run)),
     };
     let record: TableRecord = archive.read(&folder.table()).await?.ok_or_else(missing)?;

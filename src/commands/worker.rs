@@ -13,9 +13,11 @@ use crate::shutdown::Shutdown;
 use crate::worker::work;
 
 pub(super) async fn run(cli: &Cli) -> Result<Exit> {
-    let environment = environment(cli, Progress::default(), None).await?;
+    // First, because the kernel drops signals that PID 1 has no handler for.
     let stop = Shutdown::on_signals()?.token();
+    let environment = environment(cli, Progress::default(), None).await?;
     tracing::info!(
+        deployment = environment.config.environment,
         account.id = environment.backup.account_id,
         account.region = environment.backup.region,
         bucket = environment.archive.bucket_name(),

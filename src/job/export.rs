@@ -78,13 +78,13 @@ impl SegmentExport<'_> {
         let scan_started_at = parts.first().map_or_else(Timestamp::now, |part| part.scan_started_at);
         let attempt = attempt_id();
         let deadline = Instant::now() + self.environment.config.hand_over_after;
-        let mut consumed_units = 0.0;
+        let mut units_since_part = 0.0;
 
         let mut writer = PartWriter::new(compression).map_err(cannot_compress)?;
         let mut page = self.page(resume.as_deref()).await?;
         loop {
-            consumed_units += page.consumed_units();
             resume = page.last_evaluated_key().map(raw_key).transpose()?;
+            units_since_part += page.consumed_units();
             self.environment.progress.items_exported(
                 &self.task.run.run,
                 &self.task.table.name,
@@ -104,7 +104,8 @@ impl SegmentExport<'_> {
             if self.is_full(&writer) || (last && !writer.is_empty()) {
                 let full =
                     std::mem::replace(&mut writer, PartWriter::new(compression).map_err(cannot_compress)?);
-                match self.put(parts.len(), full, &attempt, scan_started_at).await? {
+                let units = std::mem::take(&mut units_since_part);
+                match self.put(parts.len(), full, &attempt, scan_started_at, units).await? {
                     Put::Ours(part) => parts.push(part),
                     Put::Taken => return Ok(End::GivenWay),
                 }
@@ -116,6 +117,7 @@ impl SegmentExport<'_> {
             };
         }
         let scan = Window { started_at: scan_started_at, finished_at: Timestamp::now() };
+        let consumed_units = units_since_part + parts.iter().map(|part| part.consumed_units).sum::<f64>();
         let marker = Exported { segment: self.segment, parts: entries(parts), scan, consumed_units };
         self.archive().create(&self.folder.exported(self.segment), &marker).await?;
         Ok(End::Exported)
@@ -175,15 +177,19 @@ impl SegmentExport<'_> {
         writer.compressed_bytes() >= plan.part_bytes || writer.raw_bytes() >= plan.part_raw_bytes
     }
 
-    /// Puts the next part, unless the segment is exported already.
+    /// Puts the next part, unless the segment is exported already or its run is over.
     async fn put(
         &self,
         count: usize,
         writer: PartWriter,
         attempt: &str,
         scan_started_at: Timestamp,
+        consumed_units: f64,
     ) -> Result<Put> {
-        if self.archive().exists(&self.folder.exported(self.segment)).await? {
+        let report = self.archive().layout().report(&self.task.run.run);
+        if self.archive().exists(&self.folder.exported(self.segment)).await?
+            || self.archive().exists(&report).await?
+        {
             return Ok(Put::Taken);
         }
         let part = blocking(move || writer.finish().map_err(cannot_compress)).await?;
@@ -196,6 +202,7 @@ impl SegmentExport<'_> {
             md5: part.md5.clone(),
             etag: String::new(),
             scan_started_at,
+            consumed_units,
         };
         match self.archive().create_part(&key, &part, &head).await? {
             Some(etag) => head.etag = etag,

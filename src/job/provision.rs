@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use super::{Outcome, Task};
 use crate::archive::marker::{Provision, Provisioned};
 use crate::archive::record::Table;
+use crate::aws::dynamodb::TableCreation;
 use crate::environment::Environment;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::reconcile::{self, Event};
 use crate::schema::TableDefinition;
 use crate::target::{self, Owner};
@@ -16,11 +17,14 @@ use crate::target::{self, Owner};
 /// A table is usually ACTIVE within seconds; it is waited for without holding a slot.
 const CREATING_DELAY: Duration = Duration::from_secs(3);
 
+/// Other tables have to become ACTIVE first.
+const LIMITED_DELAY: Duration = Duration::from_secs(20);
+
 /// Provisions one table.
 pub(super) async fn run(environment: &Environment, task: &Task) -> Result<Outcome> {
     let key = environment.archive.folder(&task.run.run, &task.table.name).provisioned();
     if !environment.archive.exists(&key).await? {
-        let Some(target) = target::describe(&environment.copies, &task.table.target).await? else {
+        let Some(target) = target::describe(&environment.targets, &task.table.target).await? else {
             return create(environment, task).await;
         };
         let Some(marker) = check(environment, task, &target).await? else {
@@ -43,8 +47,14 @@ async fn create(environment: &Environment, task: &Task) -> Result<Outcome> {
     let table = &task.table;
     let tags = target::ownership_tags(table, &task.run.run);
     let request = table.definition.create_table(&table.target, &tags);
-    environment.copies.create(&table.target, &request).await?;
-    Ok(Outcome::again(CREATING_DELAY, format!("table {} is being created", table.target)))
+    match environment.targets.create(&table.target, &request).await? {
+        TableCreation::Begun => {
+            Ok(Outcome::again(CREATING_DELAY, format!("table {} is being created", table.target)))
+        }
+        TableCreation::Limited => {
+            Ok(Outcome::again(LIMITED_DELAY, "the account creates as many tables at once as it may"))
+        }
+    }
 }
 
 /// The marker of a target that is ours and ready; `None` while it is not ready.
@@ -55,8 +65,11 @@ async fn check(
 ) -> Result<Option<Provisioned>> {
     let table = &task.table;
     target::require_same_key(table, target)?;
-    if target.unavailable().is_some() {
+    if matches!(target.table_status.as_str(), "CREATING" | "DELETING") {
         return Ok(None);
+    }
+    if let Some(reason) = target.unavailable() {
+        return Err(Error::permanent(format!("table {} in the backup account: {reason}", table.target)));
     }
     let outcome = own(environment, task, target).await?;
     let drift = table.definition.drift(target);
@@ -66,12 +79,12 @@ async fn check(
 /// Makes sure that the target is ours, adopting it where that is allowed.
 async fn own(environment: &Environment, task: &Task, target: &TableDefinition) -> Result<Provision> {
     let table: &Table = &task.table;
-    match target::owner(&environment.copies, target, table).await? {
+    match target::owner(&environment.targets, target, table).await? {
         Owner::Ours { run: Some(run) } if run == task.run.run.as_str() => Ok(Provision::Created),
         Owner::Ours { .. } => Ok(Provision::Exists),
         Owner::Nobody if environment.config.adopt_existing => {
             let tags = target::ownership_tags(table, &task.run.run);
-            environment.copies.tag(&target.table_arn, &tags).await?;
+            environment.targets.tag(&target.table_arn, &tags).await?;
             Ok(Provision::Adopted)
         }
         other => Err(target::refuse(table, &other)),

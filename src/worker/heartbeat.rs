@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::sqs::{Extension, Message, Queue};
@@ -47,15 +47,19 @@ async fn beat(
     let mut ours_until = Instant::now() + visibility;
     while done.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
         let asked_at = Instant::now();
-        match queue.extend(&message, visibility).await {
-            Ok(Extension::Held) => ours_until = asked_at + visibility,
-            Ok(Extension::Lost) => return lose(&job, "somebody else received it"),
-            Err(error) => {
+        // An answer that comes when the message may be somebody else's is no answer.
+        let extending = timeout_at(ours_until - interval / 2, queue.extend(&message, visibility));
+        match done.run_until_cancelled(extending).await {
+            None => break,
+            Some(Ok(Ok(Extension::Held))) => ours_until = asked_at + visibility,
+            Some(Ok(Ok(Extension::Lost))) => return lose(&job, "somebody else received it"),
+            Some(Ok(Err(error))) => {
                 tracing::warn!(queue.name = queue.name(), message.id = message.id, "{error:#}");
                 if Instant::now() + interval >= ours_until {
                     return lose(&job, "its visibility could not be extended");
                 }
             }
+            Some(Err(_)) => return lose(&job, "its visibility could not be extended in time"),
         }
     }
     Extension::Held

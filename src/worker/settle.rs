@@ -9,7 +9,7 @@ use crate::archive::marker::{Failure, LastAttempt};
 use crate::aws::sqs::{Message, Queue};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
-use crate::job::{Outcome, trigger};
+use crate::job::{Lease, Outcome, Task, trigger};
 use crate::message::Job;
 use crate::reconcile::{self, Event};
 
@@ -27,6 +27,9 @@ pub(super) struct Received {
 /// Says that this is the last time a job's queue allows it to be received: if its worker dies now, SQS moves
 /// the message to the dead-letter queue, and this is all that is left to tell why the run does not end.
 pub(super) async fn record_last_attempt(environment: &Environment, job: &Job, receives: u32) -> Result<()> {
+    if Task::of(environment, job).await?.is_none() {
+        return Ok(());
+    }
     let key = environment.archive.folder(job.run(), job.table()).last_attempt(job.stage(), job.segment());
     let marker =
         LastAttempt { stage: job.stage(), segment: job.segment(), receives, started_at: Timestamp::now() };
@@ -35,9 +38,10 @@ pub(super) async fn record_last_attempt(environment: &Environment, job: &Job, re
 }
 
 /// Settles a message. What fails here is logged and left alone: the message comes back by itself, and its job
-/// finds that its work is done.
+/// finds that its work is done. After its last receive it comes to the dead-letter queue instead.
 pub(super) async fn settle(
     environment: &Environment,
+    lease: &Lease,
     received: &Received,
     outcome: Result<Outcome>,
     still_ours: bool,
@@ -49,7 +53,7 @@ pub(super) async fn settle(
     let settled = match outcome {
         Ok(Outcome::Done) => queue.delete(&received.message).await,
         Ok(Outcome::Again { delay, why }) => again(queue, &received.message, delay, &why).await,
-        Err(error) => fail(environment, queue, received, error).await,
+        Err(error) => fail(environment, lease, queue, received, error).await,
     };
     if let Err(error) = settled {
         tracing::warn!(queue.name = queue.name(), "{error:#}");
@@ -62,18 +66,32 @@ async fn again(queue: &Queue, message: &Message, delay: Duration, why: &str) -> 
     queue.delete(message).await
 }
 
-async fn fail(environment: &Environment, queue: &Queue, received: &Received, error: Error) -> Result<()> {
+async fn fail(
+    environment: &Environment,
+    lease: &Lease,
+    queue: &Queue,
+    received: &Received,
+    error: Error,
+) -> Result<()> {
     let message = &received.message;
     let last = message.receives >= queue.max_receives();
     match error.kind() {
-        Kind::Interrupted => queue.extend(message, Duration::ZERO).await.map(drop),
+        // Giving it back would be one receive too many: SQS would move it to the dead-letter queue. A trigger
+        // cannot be sent afresh, because its message's id is its run's.
+        Kind::Interrupted if last && received.stage != Stage::Trigger => {
+            again(queue, message, Duration::ZERO, "stopped").await
+        }
+        Kind::Interrupted if !last => queue.extend(message, Duration::ZERO).await.map(drop),
         Kind::Retryable if !last => {
             let delay = backoff(message.receives);
             tracing::warn!(retry_in_ms = delay.as_millis(), "{error:#}");
             queue.extend(message, delay).await.map(drop)
         }
-        Kind::Retryable => {
+        Kind::Retryable | Kind::Interrupted => {
             let reason = format!("given up after {} attempts: {error:#}", message.receives);
+            if received.stage == Stage::Trigger {
+                trigger::abandon(environment, lease, message, &reason).await?;
+            }
             bury(environment, queue, received, &reason).await
         }
         Kind::Permanent | Kind::Usage => bury(environment, queue, received, &format!("{error:#}")).await,
@@ -83,33 +101,31 @@ async fn fail(environment: &Environment, queue: &Queue, received: &Received, err
 /// Records a failure in the bucket, keeps the message in the dead-letter queue, and moves the run past it.
 async fn bury(environment: &Environment, queue: &Queue, received: &Received, reason: &str) -> Result<()> {
     tracing::error!("{reason}");
-    if received.stage == Stage::Trigger {
-        trigger::abandon(environment, &received.message, reason).await?;
-    } else if let Ok(job) = Job::parse(received.stage, &received.message.body) {
-        record_failure(environment, &job, reason).await?;
-    }
+    let job = Job::parse(received.stage, &received.message.body).ok();
+    let failed = match &job {
+        Some(job) => record_failure(environment, job, reason).await?,
+        None => None,
+    };
     queue.bury(&received.message, reason).await?;
+    if let Some(Task { run, table }) = failed {
+        reconcile::table(environment, &run, &table, Event::Failed).await?;
+    }
     queue.delete(&received.message).await
 }
 
-async fn record_failure(environment: &Environment, job: &Job, reason: &str) -> Result<()> {
-    let archive = &environment.archive;
-    // A message for a run or table that is not there must not make one appear.
-    let Some(run) = archive.run(job.run()).await? else { return Ok(()) };
-    let Some(table) = archive.table(job.run(), job.table()).await? else { return Ok(()) };
-    if job.segment() >= table.plan.segments {
-        return Ok(());
-    }
+/// Writes the marker of a failed job; `None` for one whose run, table or segment is not there, because a forged
+/// message must not make one appear.
+async fn record_failure(environment: &Environment, job: &Job, reason: &str) -> Result<Option<Task>> {
+    let Some(task) = Task::of(environment, job).await? else { return Ok(None) };
     let failure = Failure {
         stage: job.stage(),
         segment: job.segment(),
         reason: reason.to_owned(),
-        items: Vec::new(),
         failed_at: Timestamp::now(),
     };
-    let key = archive.folder(job.run(), job.table()).failed(job.stage(), job.segment());
-    archive.create(&key, &failure).await?;
-    reconcile::table(environment, &run, &table, Event::Failed).await
+    let key = environment.archive.folder(job.run(), job.table()).failed(job.stage(), job.segment());
+    environment.archive.create(&key, &failure).await?;
+    Ok(Some(task))
 }
 
 /// 5 s, 10 s, 20 s … at most ten minutes.

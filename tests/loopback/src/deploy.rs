@@ -7,13 +7,7 @@ const STAGES: [&str; 4] = ["trigger", "export", "provision", "write"];
 const MAX_RECEIVE_COUNT: u32 = 5;
 
 /// All that the backup ever does in the source account.
-const READ_ONLY: [&str; 5] = [
-    "dynamodb:ListTables",
-    "dynamodb:Describe*",
-    "dynamodb:Scan",
-    "dynamodb:ListTagsOfResource",
-    "dynamodb:GetResourcePolicy",
-];
+const READ_ONLY: [&str; 3] = ["dynamodb:ListTables", "dynamodb:DescribeTable", "dynamodb:Scan"];
 
 pub(crate) fn deploy(cloud: &Cloud) {
     cloud.iam.add_role(Role::new(SOURCE_ROLE_ARN, BACKUP_ACCOUNT).external_id(EXTERNAL_ID).allow(READ_ONLY));

@@ -1,8 +1,10 @@
-//! `cargo run -p loopback-aws -- [--port 4566]`: both accounts, deployed, until Ctrl-C.
+//! `cargo run -p loopback-aws -- [--port 4566]`: both accounts, deployed, with a shop to back up, until Ctrl-C.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use loopback_aws::{BACKUP_ACCOUNT, BUCKET, EXTERNAL_ID, Loopback, REGION, SOURCE_ROLE_ARN};
+use loopback_aws::{
+    BACKUP_ACCOUNT, BUCKET, EXTERNAL_ID, Loopback, REGION, SOURCE_ACCOUNT, SOURCE_ROLE_ARN, sample,
+};
 
 const DEFAULT_PORT: u16 = 4566;
 const USAGE: &str = "usage: loopback-aws [--port <port>]";
@@ -15,6 +17,9 @@ async fn main() -> std::io::Result<()> {
     };
     let loopback = Loopback::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     loopback.deploy();
+    for table in sample::shop() {
+        table.load(&loopback, SOURCE_ACCOUNT).map_err(std::io::Error::other)?;
+    }
     print_environment(&loopback.endpoint());
     tokio::signal::ctrl_c().await
 }

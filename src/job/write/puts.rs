@@ -1,0 +1,218 @@
+//! The puts of one part: read ahead, batched, several batches in flight, none lost.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::Bytes;
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
+
+use crate::archive::marker::FailedItem;
+use crate::archive::part::{PartReader, unreadable};
+use crate::aws::dynamodb::BatchError;
+use crate::batch::Batch;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::item::{Key, line_item};
+use crate::job::Task;
+use crate::schema::KeySchema;
+use crate::table::TableName;
+
+/// Batches of one segment in flight at once.
+const MAX_IN_FLIGHT: usize = 8;
+
+/// Batches read ahead of those in flight: enough to hide decompression, small against a part.
+const READ_AHEAD: usize = 4;
+
+/// Failed items recorded by key for one part; more than this is a broken table, not broken items.
+const MAX_FAILED_ITEMS: usize = 10_000;
+
+/// What the puts of a part have come to.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) items_put: u64,
+    pub(super) consumed_units: f64,
+    pub(super) failed: Vec<FailedItem>,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.items_put += other.items_put;
+        self.consumed_units += other.consumed_units;
+        self.failed.extend(other.failed);
+    }
+}
+
+/// Puts items into the target of one table.
+pub(super) struct Puts<'a> {
+    environment: &'a Environment,
+    task: &'a Task,
+    key: KeySchema,
+}
+
+impl<'a> Puts<'a> {
+    pub(super) fn new(environment: &'a Environment, task: &'a Task) -> Result<Self> {
+        Ok(Self { environment, task, key: task.table.definition.key()? })
+    }
+
+    /// Puts every item of a part; gives their number, and what came of them.
+    pub(super) async fn put_all(&self, key: String, reader: PartReader) -> Result<(u64, Tally)> {
+        let (sender, mut batches) = mpsc::channel(READ_AHEAD);
+        let schema = self.key.clone();
+        let reading = tokio::task::spawn_blocking(move || read_batches(&key, reader, &schema, &sender));
+        let mut tally = Tally::default();
+        let mut in_flight = InFlight::new();
+        while let Some(batch) = batches.recv().await {
+            // Two puts of one key must not overtake each other.
+            while in_flight.is_full() || in_flight.holds_any(&batch) {
+                let Some(arrived) = in_flight.next().await else { break };
+                tally.add(arrived?);
+                self.limit_failures(&tally)?;
+            }
+            let keys: Vec<u128> = batch.keys().map(Key::hash128).collect();
+            in_flight.keys.extend(&keys);
+            in_flight.puts.push(async move { (keys, self.put(batch).await) });
+        }
+        while let Some(arrived) = in_flight.next().await {
+            tally.add(arrived?);
+        }
+        let items = reading.await.map_err(|error| Error::retryable("read a part").with_source(error))??;
+        Ok((items, tally))
+    }
+
+    /// Puts a batch until DynamoDB has taken every item of it, or has refused an item for good.
+    async fn put(&self, batch: Batch) -> Result<Tally> {
+        let table = &self.task.table.target;
+        let mut tally = Tally::default();
+        let mut pending = vec![batch];
+        let mut backoff = patience().build();
+        while let Some(batch) = pending.pop() {
+            let sent = batch.len();
+            let (rest, error) =
+                match self.environment.targets.batch_write(table, batch.request_body(table)).await {
+                    Ok(answer) => {
+                        let (rest, units) = batch.unprocessed(&answer, table, &self.key)?;
+                        tally.consumed_units += units;
+                        (rest, None)
+                    }
+                    Err(BatchError::Rejected(error)) => {
+                        pending.extend(isolate(batch, &error, &mut tally));
+                        continue;
+                    }
+                    Err(BatchError::Failed(error)) if error.is_retryable() => (batch, Some(error)),
+                    Err(BatchError::Failed(error)) => return Err(error),
+                };
+            let put = (sent - rest.len()) as u64;
+            tally.items_put += put;
+            self.environment.progress.items_written(&self.task.run.run, &self.task.table.name, put);
+            if rest.is_empty() {
+                continue;
+            }
+            if put > 0 {
+                backoff = patience().build();
+            }
+            let Some(delay) = backoff.next() else {
+                return Err(error.unwrap_or_else(|| takes_no_more(table)));
+            };
+            pending.push(rest);
+            tokio::time::sleep(delay).await;
+        }
+        Ok(tally)
+    }
+
+    fn limit_failures(&self, tally: &Tally) -> Result<()> {
+        if tally.failed.len() <= MAX_FAILED_ITEMS {
+            return Ok(());
+        }
+        Err(Error::permanent(format!(
+            "table {} refuses more than {MAX_FAILED_ITEMS} items of one part",
+            self.task.table.target
+        )))
+    }
+}
+
+fn takes_no_more(table: &TableName) -> Error {
+    Error::retryable(format!(
+        "table {table} takes no more writes: every item of a batch came back unprocessed"
+    ))
+}
+
+/// How long items are sent again while none of them is taken: about two minutes of waiting.
+fn patience() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_secs(20))
+        .with_jitter()
+        .with_max_times(14)
+}
+
+/// Halves a batch that was refused as a whole, until the item that is at fault stands alone.
+fn isolate(batch: Batch, error: &Error, tally: &mut Tally) -> Vec<Batch> {
+    if batch.len() > 1 {
+        let (first, second) = batch.split();
+        return vec![first, second];
+    }
+    let reason = format!("{error:#}");
+    tally.failed.extend(batch.keys().map(|key| FailedItem { key: key.to_raw(), reason: reason.clone() }));
+    Vec::new()
+}
+
+/// Reads a part into batches, none of which holds a key twice; gives the number of items read.
+fn read_batches(
+    key: &str,
+    mut reader: PartReader,
+    schema: &KeySchema,
+    batches: &mpsc::Sender<Batch>,
+) -> Result<u64> {
+    let mut batch = Batch::default();
+    let (mut line, mut items) = (Vec::new(), 0);
+    while reader.next_line(&mut line).map_err(unreadable(key))? {
+        let item = line_item(&line)?;
+        let item_key = Key::of(item, schema)?;
+        if (!batch.fits(item) || batch.contains(&item_key))
+            && batches.blocking_send(std::mem::take(&mut batch)).is_err()
+        {
+            return Ok(items); // the writer stopped; it says why
+        }
+        batch.push(Bytes::copy_from_slice(item), item_key);
+        items += 1;
+    }
+    if !batch.is_empty() {
+        // A writer that stopped says why itself.
+        let _ = batches.blocking_send(batch);
+    }
+    Ok(items)
+}
+
+/// Batches that are on their way, and the keys in them.
+struct InFlight<P> {
+    puts: FuturesUnordered<P>,
+    keys: HashSet<u128>,
+}
+
+/// The keys of a batch that has arrived, and what came of it.
+type Arrival = (Vec<u128>, Result<Tally>);
+
+impl<P: Future<Output = Arrival>> InFlight<P> {
+    fn new() -> Self {
+        Self { puts: FuturesUnordered::new(), keys: HashSet::new() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.puts.len() >= MAX_IN_FLIGHT
+    }
+
+    fn holds_any(&self, batch: &Batch) -> bool {
+        batch.keys().any(|key| self.keys.contains(&key.hash128()))
+    }
+
+    /// What came of the batch that arrives next; `None` when none is on its way.
+    async fn next(&mut self) -> Option<Result<Tally>> {
+        let (keys, tally) = self.puts.next().await?;
+        for key in keys {
+            self.keys.remove(&key);
+        }
+        Some(tally)
+    }
+}
