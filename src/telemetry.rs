@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::MultiProgress;
-use tracing::Subscriber;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
@@ -45,7 +46,12 @@ where
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
     };
-    Ok(tracing_subscriber::registry().with(lines.with_filter(filter)))
+    Ok(tracing_subscriber::registry().with(lines.with_filter(filter.and(filter_fn(holds_no_input)))))
+}
+
+/// The SDK's innermost trace shows the inputs of calls as they are, and AssumeRole's holds the external id.
+fn holds_no_input(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() != Level::TRACE || metadata.target() != "aws_smithy_runtime::client::orchestrator"
 }
 
 /// Writes each line while the progress bars are cleared away.
@@ -130,6 +136,15 @@ mod tests {
         });
         assert!(text.contains("throttled table.name=\"orders\"") && !text.contains("quiet"));
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn the_inputs_of_calls_are_not_shown_at_any_level() {
+        let text = logged("trace", LogFormat::Text, || {
+            tracing::trace!(target: "aws_smithy_runtime::client::orchestrator", "external_id: hunter2");
+            tracing::trace!(target: "aws_smithy_runtime::client::retries", "attempt 1");
+        });
+        assert!(!text.contains("hunter2") && text.contains("attempt 1"), "{text}");
     }
 
     #[test]

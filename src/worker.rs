@@ -22,19 +22,15 @@ use crate::error::{Error, Result};
 use crate::job::{self, Lease, Outcome};
 use crate::message::Job;
 
-/// How long one receive waits for a message: SQS's longest (SQS Developer Guide, “Short and long polling”).
-const LONG_POLL: Duration = Duration::from_secs(20);
-
-/// How long a receive in progress is waited for on shutdown. An empty queue answers late; a message that
-/// arrives in just this moment is visible again after its visibility timeout.
-const LAST_RECEIVE: Duration = Duration::from_secs(1);
-
 /// The pause after a receive that failed, so that a broken network is not hammered.
 const RECEIVE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Works on the four queues until `stop`, then lets the running jobs come to their next stop and gives their
 /// messages back.
-pub async fn work(environment: Arc<Environment>, stop: CancellationToken) {
+///
+/// A receive waits up to `long_poll` for a message, and stopping takes up to as long: one that was given up
+/// would still be under way in SQS, and take its message to nobody until the visibility timeout ends.
+pub async fn work(environment: Arc<Environment>, long_poll: Duration, stop: CancellationToken) {
     let limits = environment.config.concurrency;
     let pollers = TaskTracker::new();
     for (stage, slots) in [
@@ -43,19 +39,25 @@ pub async fn work(environment: Arc<Environment>, stop: CancellationToken) {
         (Stage::Export, limits.export),
         (Stage::Write, limits.write),
     ] {
-        pollers.spawn(poll(Arc::clone(&environment), stage, slots, stop.clone()));
+        pollers.spawn(poll(Arc::clone(&environment), stage, slots, long_poll, stop.clone()));
     }
     pollers.close();
     pollers.wait().await;
 }
 
 /// Polls one queue, and returns when its last job has settled.
-async fn poll(environment: Arc<Environment>, stage: Stage, slots: usize, stop: CancellationToken) {
+async fn poll(
+    environment: Arc<Environment>,
+    stage: Stage,
+    slots: usize,
+    long_poll: Duration,
+    stop: CancellationToken,
+) {
     let slots = Arc::new(Semaphore::new(slots));
     let jobs = TaskTracker::new();
     while let Some(permits) = free_slots(&slots, &stop).await {
         let queue = environment.queues.of(stage);
-        let messages = receive(queue, permits.len(), environment.config.visibility_timeout, &stop).await;
+        let messages = receive(&environment, queue, permits.len(), long_poll, &stop).await;
         for (message, permit) in messages.into_iter().zip(permits) {
             let job = process(Arc::clone(&environment), stage, message, stop.child_token());
             jobs.spawn(async move {
@@ -79,13 +81,14 @@ async fn free_slots(slots: &Arc<Semaphore>, stop: &CancellationToken) -> Option<
     Some(permits)
 }
 
-async fn receive(queue: &Queue, max: usize, visibility: Duration, stop: &CancellationToken) -> Vec<Message> {
-    let receiving = queue.receive(max, LONG_POLL, visibility);
-    tokio::pin!(receiving);
-    let received = match stop.run_until_cancelled(&mut receiving).await {
-        Some(received) => received,
-        None => tokio::time::timeout(LAST_RECEIVE, receiving).await.unwrap_or(Ok(Vec::new())),
-    };
+async fn receive(
+    environment: &Environment,
+    queue: &Queue,
+    max: usize,
+    wait: Duration,
+    stop: &CancellationToken,
+) -> Vec<Message> {
+    let received = queue.receive(max, wait, environment.config.visibility_timeout).await;
     match received {
         Ok(messages) => messages,
         Err(error) => {

@@ -31,6 +31,9 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 /// SQS's clock and ours may differ by this much.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(10);
 
+/// How long a receive waits for a message: short, because `run` waits for the last one when its work is done.
+const LONG_POLL: Duration = Duration::from_secs(2);
+
 /// How often a run is looked at for whether it has stalled: a listing of all of its objects.
 const LOOK_FOR_STALL_EVERY: Duration = Duration::from_secs(300);
 
@@ -57,7 +60,7 @@ pub(super) async fn run(cli: &Cli, args: &TriggerArgs) -> Result<Exit> {
     let suffixes: Vec<String> =
         sources.iter().map(|source| RunId::suffix(&message_id, &source.name)).collect();
     let stop = shutdown.child_token();
-    let working = tokio::spawn(work(Arc::clone(&environment), stop.clone()));
+    let working = tokio::spawn(work(Arc::clone(&environment), LONG_POLL, stop.clone()));
     let mut watch = Watch::new(&environment, suffixes, View::new(bars, Arc::clone(&environment)));
     let watched = shutdown.run_until_cancelled(watch.until_reported()).await;
     stop.cancel();

@@ -1,6 +1,7 @@
 //! `worker`: works on the queues until it is told to stop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::timeout;
 
@@ -11,6 +12,9 @@ use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::shutdown::Shutdown;
 use crate::worker::work;
+
+/// SQS's longest (SQS Developer Guide, “Amazon SQS short and long polling”).
+const LONGEST_POLL: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(cli: &Cli) -> Result<Exit> {
     // First, because the kernel drops signals that PID 1 has no handler for.
@@ -25,7 +29,8 @@ pub(super) async fn run(cli: &Cli) -> Result<Exit> {
         "worker started"
     );
     let grace = environment.config.shutdown_grace;
-    let working = tokio::spawn(work(Arc::clone(&environment), stop.clone()));
+    let long_poll = (grace / 5).clamp(Duration::from_secs(1), LONGEST_POLL);
+    let working = tokio::spawn(work(Arc::clone(&environment), long_poll, stop.clone()));
     stop.cancelled().await;
     if timeout(grace, working).await.is_err() {
         tracing::warn!(

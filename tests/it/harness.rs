@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dynamodb_backup::archive::layout::RunId;
 use loopback_aws::sample::SampleTable;
 use loopback_aws::{
-    BACKUP_ACCOUNT, BUCKET, BucketView, EXTERNAL_ID, Loopback, REGION, SOURCE_ACCOUNT, SOURCE_ROLE_ARN,
+    BACKUP_ACCOUNT, BUCKET, BucketView, Call, EXTERNAL_ID, Loopback, REGION, SOURCE_ACCOUNT, SOURCE_ROLE_ARN,
 };
 use serde_json::{Value, json};
 
@@ -43,6 +43,8 @@ impl World {
             ("BACKUP_ROLE_ARN", SOURCE_ROLE_ARN),
             ("BACKUP_EXTERNAL_ID", EXTERNAL_ID),
             ("BACKUP_LOG", "info"),
+            // A receive waits for a fifth of it, and stopping waits for the receive.
+            ("BACKUP_SHUTDOWN_GRACE", "10s"),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         Self { aws, environment }
@@ -142,7 +144,7 @@ impl World {
         self.bucket().keys().into_iter().filter(|key| key.ends_with(key_end)).collect()
     }
 
-    /// Items in a table of an account.
+    /// Items in a table of an account, up to one page (1 MB) of them.
     pub(crate) fn count(&self, account: &str, table: &str) -> u64 {
         let asked = json!({ "TableName": table, "Select": "COUNT" });
         self.dynamodb(account, "Scan", &asked)["Count"].as_u64().expect("DynamoDB counts")
@@ -216,6 +218,11 @@ pub(crate) fn job(run: &str, table: &str, segment: u32) -> String {
 pub(crate) struct Started(Option<Child>);
 
 impl Started {
+    /// Any child whose stdout and stderr are piped.
+    pub(crate) fn of(child: Child) -> Self {
+        Self(Some(child))
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.0.as_ref().expect("it has not ended").id()
     }

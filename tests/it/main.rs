@@ -1,6 +1,15 @@
 //! The whole program against two AWS accounts on loopback: every test runs the real binary, pointed there by
 //! its environment alone, and looks at what it left in the bucket, the queues and the tables.
 
+mod awkward;
+mod bad_input;
+mod commands;
 #[path = "../../examples/quickstart/compare.rs"]
 mod compare;
+mod duplicates;
+mod evidence;
+mod format;
+mod guards;
 mod harness;
+mod pipeline;
+mod shutdown;
