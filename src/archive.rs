@@ -89,8 +89,8 @@ impl Archive {
 
     /// Reads a JSON object, or `None` where there is none.
     pub async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        let Some(body) = self.bucket.get(key).await? else { return Ok(None) };
-        serde_json::from_slice(&body).map(Some).map_err(|error| {
+        let Some(object) = self.bucket.get(key).await? else { return Ok(None) };
+        serde_json::from_slice(&object.body).map(Some).map_err(|error| {
             Error::permanent(format!("read s3://{}/{key} as JSON", self.bucket.name())).with_source(error)
         })
     }
@@ -243,12 +243,17 @@ impl Archive {
     /// A part's compressed bytes.
     ///
     /// # Errors
-    /// Permanent when it is missing.
-    pub async fn part(&self, key: &str) -> Result<Bytes> {
-        let body = self.bucket.get(key).await?;
-        body.ok_or_else(|| {
-            Error::permanent(format!("part {key} is missing from bucket {}", self.bucket.name()))
-        })
+    /// Permanent when it is missing, or was put with another number of items than `items`.
+    pub async fn part(&self, key: &str, items: u64) -> Result<Bytes> {
+        let missing =
+            || Error::permanent(format!("part {key} is missing from bucket {}", self.bucket.name()));
+        let object = self.bucket.get(key).await?.ok_or_else(missing)?;
+        match object.metadata.get("items") {
+            Some(found) if *found != items.to_string() => Err(Error::permanent(format!(
+                "part {key} was put with {found} items, its marker says {items}"
+            ))),
+            _ => Ok(object.body),
+        }
     }
 
     /// Puts the native manifest; the summary is last, because it is what makes the backup exist.

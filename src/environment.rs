@@ -84,7 +84,10 @@ impl Environment {
     pub fn source_config(&self, name: &str) -> Result<&SourceConfig> {
         self.config.sources.iter().find(|source| source.name == name).ok_or_else(|| {
             let known: Vec<&str> = self.config.sources.iter().map(|source| source.name.as_str()).collect();
-            Error::permanent(format!("source {name} is not configured here: known are {}", known.join(", ")))
+            Error::permanent(format!(
+                "source {name} is not configured here; configured: {}",
+                known.join(", ")
+            ))
         })
     }
 

@@ -80,7 +80,7 @@ pub async fn finish_run(environment: &Environment, run: &Run) -> Result<()> {
     if environment.archive.exists(&environment.archive.layout().report(&run.run)).await? {
         return Ok(());
     }
-    let report = Report::of(run, results(environment, run, &finished).await?);
+    let report = Report::of(run, results(environment, run, &run.tables).await?);
     create_report(environment, run, &report).await
 }
 

@@ -46,12 +46,14 @@ where
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
     };
-    Ok(tracing_subscriber::registry().with(lines.with_filter(filter.and(filter_fn(holds_no_input)))))
+    Ok(tracing_subscriber::registry().with(lines.with_filter(filter.and(filter_fn(holds_no_data)))))
 }
 
-/// The SDK's innermost trace shows the inputs of calls as they are, and AssumeRole's holds the external id.
-fn holds_no_input(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() != Level::TRACE || metadata.target() != "aws_smithy_runtime::client::orchestrator"
+/// The SDK's innermost trace shows the inputs and bodies of calls as they are: AssumeRole's holds the external
+/// id, and Scan's answer the items.
+fn holds_no_data(metadata: &Metadata<'_>) -> bool {
+    let orchestrator = "aws_smithy_runtime::client::orchestrator";
+    *metadata.level() != Level::TRACE || !metadata.target().starts_with(orchestrator)
 }
 
 /// Writes each line while the progress bars are cleared away.
@@ -139,9 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn the_inputs_of_calls_are_not_shown_at_any_level() {
+    fn the_inputs_and_bodies_of_calls_are_not_shown_at_any_level() {
         let text = logged("trace", LogFormat::Text, || {
-            tracing::trace!(target: "aws_smithy_runtime::client::orchestrator", "external_id: hunter2");
+            tracing::trace!(target: "aws_smithy_runtime::client::orchestrator::http", "hunter2");
             tracing::trace!(target: "aws_smithy_runtime::client::retries", "attempt 1");
         });
         assert!(!text.contains("hunter2") && text.contains("attempt 1"), "{text}");

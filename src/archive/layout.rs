@@ -58,7 +58,7 @@ impl RunId {
 
 fn not_a_run(text: &str) -> Error {
     Error::permanent(format!(
-        "{text:?} is not the id of a run: one looks like 20260131T020000Z-1a2b3c4d (see the command list)"
+        "{text:?} is not the id of a run: one looks like 20260131T020000Z-1a2b3c4d, and `list` shows those there are"
     ))
 }
 

@@ -61,10 +61,6 @@ impl PartWriter {
         Ok(())
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.items == 0
-    }
-
     /// Compressed bytes that have left the encoder so far.
     pub fn compressed_bytes(&self) -> u64 {
         let written = match &self.encoder {

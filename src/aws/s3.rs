@@ -54,6 +54,13 @@ pub struct Listed {
     pub last_modified: Option<Timestamp>,
 }
 
+/// An object that was read.
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub body: Bytes,
+    pub metadata: HashMap<String, String>,
+}
+
 /// An object's head.
 #[derive(Clone, Debug)]
 pub struct Head {
@@ -137,15 +144,18 @@ impl Bucket {
     }
 
     /// A whole object, or `None` where there is none.
-    pub async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+    pub async fn get(&self, key: &str) -> Result<Option<Object>> {
         let step = || format!("read s3://{}/{key}", self.name);
         let answer = match self.client.get_object().bucket(&self.name).key(key).send().await {
             Ok(answer) => answer,
             Err(error) if code(&error) == Some("NoSuchKey") => return Ok(None),
             Err(error) => return Err(failure(&error, step())),
         };
-        let body = answer.body.collect().await;
-        body.map(|body| Some(body.into_bytes())).map_err(|error| Error::retryable(step()).with_source(error))
+        let metadata = answer.metadata.unwrap_or_default();
+        match answer.body.collect().await {
+            Ok(body) => Ok(Some(Object { body: body.into_bytes(), metadata })),
+            Err(error) => Err(Error::retryable(step()).with_source(error)),
+        }
     }
 
     /// An object's head, or `None` where there is none.

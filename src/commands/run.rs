@@ -54,7 +54,7 @@ pub(super) async fn run(cli: &Cli, args: &TriggerArgs) -> Result<Exit> {
     let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
     let environment = environment(cli, Progress::watched(), bars.clone()).await?;
     let trigger = Trigger::from(args);
-    let sources = environment.sources_of(&trigger)?;
+    let sources = environment.sources_of(&trigger).map_err(|error| Error::usage(error.to_string()))?;
 
     let message_id = environment.queues.trigger.send(&trigger.body()).await?;
     let suffixes: Vec<String> =

@@ -62,14 +62,17 @@ impl fmt::Display for Shown {
     }
 }
 
-/// Every mistake in the settings, one line each.
+/// Every mistake in the settings, one line each, below a line that counts them if there are several.
 #[derive(Debug)]
 pub struct ConfigErrors(pub(super) Vec<Mistake>);
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&lines.join("\n"))
+        if let [mistake] = &self.0[..] {
+            return mistake.fmt(f);
+        }
+        write!(f, "{} mistakes in the settings", self.0.len())?;
+        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
     }
 }
 
@@ -113,6 +116,7 @@ mod tests {
     fn all_mistakes_together_are_one_usage_error() {
         let error = Error::from(ConfigErrors(vec![mistake(None), mistake(None)]));
         assert_eq!(error.kind(), Kind::Usage);
-        assert_eq!(error.to_string().lines().count(), 2);
+        let line = "  --lanes: not a number; give 1 to 9";
+        assert_eq!(error.to_string(), format!("2 mistakes in the settings\n{line}\n{line}"));
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn resolve(given: &[(&str, &str)]) -> Result<Resolved<Config>, Config
 }
 
 pub(super) fn errors(given: &[(&str, &str)]) -> Vec<String> {
-    resolve(given).unwrap_err().to_string().lines().map(str::to_owned).collect()
+    resolve(given).unwrap_err().0.iter().map(ToString::to_string).collect()
 }
 
 fn resolve_with(more: &[(&str, &str)]) -> Resolved<Config> {

@@ -18,6 +18,7 @@ use crate::archive::marker::{Exported, PartEntry, Window};
 use crate::archive::part::{PartReader, PartWriter, unreadable};
 use crate::archive::{Archive, PartHead};
 use crate::aws::dynamodb::ScanRequest;
+use crate::config::Compression;
 use crate::environment::{Environment, SourceAccount};
 use crate::error::{Context, Error, Result};
 use crate::item::{Key, line_item};
@@ -36,8 +37,7 @@ pub(super) async fn run(
 ) -> Result<Outcome> {
     let folder = environment.archive.folder(&task.run.run, &task.table.name);
     if !environment.archive.exists(&folder.exported(segment)).await? {
-        let source = environment.source_of(&task.run).await?;
-        let export = SegmentExport { environment, lease, task, segment, folder, source };
+        let export = SegmentExport::new(environment, lease, task, segment, folder).await?;
         match export.run().await? {
             End::Exported => {}
             End::GivenWay => return Ok(Outcome::again(GIVE_WAY_DELAY, "another worker is on this segment")),
@@ -49,6 +49,7 @@ pub(super) async fn run(
     Ok(Outcome::Done)
 }
 
+/// One attempt at a segment.
 struct SegmentExport<'a> {
     environment: &'a Environment,
     lease: &'a Lease,
@@ -56,6 +57,16 @@ struct SegmentExport<'a> {
     segment: u32,
     folder: TableFolder,
     source: &'a SourceAccount,
+    /// Tells this attempt's parts from those of another worker.
+    attempt: String,
+    deadline: Instant,
+    scan_started_at: Timestamp,
+    /// The parts in the bucket, in order.
+    parts: Vec<PartHead>,
+    /// The part that is being filled, once it has an item.
+    writer: Option<PartWriter>,
+    /// Read capacity units consumed since the last part.
+    consumed_units: f64,
 }
 
 enum End {
@@ -64,61 +75,122 @@ enum End {
     HandOver,
 }
 
-/// Whether a part was put, or its place was taken.
-enum Put {
-    Ours(PartHead),
-    Taken,
-}
+impl<'a> SegmentExport<'a> {
+    /// Begins, or continues where the bucket ends.
+    async fn new(
+        environment: &'a Environment,
+        lease: &'a Lease,
+        task: &'a Task,
+        segment: u32,
+        folder: TableFolder,
+    ) -> Result<Self> {
+        let parts = environment.archive.parts(&folder, segment, task.table.compression).await?;
+        Ok(Self {
+            environment,
+            lease,
+            task,
+            segment,
+            folder,
+            source: environment.source_of(&task.run).await?,
+            attempt: format!("{:016x}", RandomState::new().hash_one(Timestamp::now().as_nanosecond())),
+            deadline: Instant::now() + environment.config.hand_over_after,
+            scan_started_at: parts.first().map_or_else(Timestamp::now, |part| part.scan_started_at),
+            parts,
+            writer: None,
+            consumed_units: 0.0,
+        })
+    }
 
-impl SegmentExport<'_> {
-    async fn run(&self) -> Result<End> {
-        let compression = self.task.table.compression;
-        let mut parts = self.archive().parts(&self.folder, self.segment, compression).await?;
-        let mut resume = self.resume_key(&parts).await?;
-        let scan_started_at = parts.first().map_or_else(Timestamp::now, |part| part.scan_started_at);
-        let attempt = attempt_id();
-        let deadline = Instant::now() + self.environment.config.hand_over_after;
-        let mut units_since_part = 0.0;
-
-        let mut writer = PartWriter::new(compression).map_err(cannot_compress)?;
-        let mut page = self.page(resume.as_deref()).await?;
+    async fn run(mut self) -> Result<End> {
+        let mut after = self.resume_key().await?;
+        let mut page = self.page(after.as_deref()).await?;
         loop {
-            resume = page.last_evaluated_key().map(raw_key).transpose()?;
-            units_since_part += page.consumed_units();
-            self.environment.progress.items_exported(
-                &self.task.run.run,
-                &self.task.table.name,
-                page.len() as u64,
-            );
-
-            // The next page is on its way while this one is compressed.
-            let stopping = self.lease.is_over() || Instant::now() >= deadline;
-            let more = resume.is_some() && !stopping;
-            let appended = append(writer, page);
-            let next = async { if more { self.page(resume.as_deref()).await.map(Some) } else { Ok(None) } };
-            let (appended, next) = futures::join!(appended, next);
-            writer = appended?;
-
+            after = page.last_evaluated_key().map(raw_key).transpose()?;
+            let more = after.as_deref().filter(|_| !self.is_stopping());
+            let next = self.compress_and_read_on(page, more).await?;
             // What was read from production is kept, even when the next page could not be.
-            let last = !more || next.is_err();
-            if self.is_full(&writer) || (last && !writer.is_empty()) {
-                let full =
-                    std::mem::replace(&mut writer, PartWriter::new(compression).map_err(cannot_compress)?);
-                let units = std::mem::take(&mut units_since_part);
-                match self.put(parts.len(), full, &attempt, scan_started_at, units).await? {
-                    Put::Ours(part) => parts.push(part),
-                    Put::Taken => return Ok(End::GivenWay),
-                }
+            let is_last = !matches!(next, Ok(Some(_)));
+            if (is_last || self.is_full()) && !self.put_part().await? {
+                return Ok(End::GivenWay);
             }
             page = match next? {
                 Some(next) => next,
-                None if resume.is_none() => break,
+                None if after.is_none() => return self.finish().await,
                 None => return self.lease.check().map(|()| End::HandOver),
             };
         }
-        let scan = Window { started_at: scan_started_at, finished_at: Timestamp::now() };
-        let consumed_units = units_since_part + parts.iter().map(|part| part.consumed_units).sum::<f64>();
-        let marker = Exported { segment: self.segment, parts: entries(parts), scan, consumed_units };
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.lease.is_over() || Instant::now() >= self.deadline
+    }
+
+    /// Compresses a page while the next one, if there is to be one, is on its way.
+    async fn compress_and_read_on(
+        &mut self,
+        page: Page,
+        after: Option<&RawValue>,
+    ) -> Result<Result<Option<Page>>> {
+        let (run, table) = (&self.task.run.run, &self.task.table);
+        self.environment.progress.items_exported(run, &table.name, page.len() as u64);
+        self.consumed_units += page.consumed_units();
+        let appending = append(self.writer.take(), page, table.compression);
+        let reading = async {
+            match after {
+                Some(after) => self.page(Some(after)).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (appended, next) = futures::join!(appending, reading);
+        self.writer = appended?;
+        Ok(next)
+    }
+
+    fn is_full(&self) -> bool {
+        let plan = &self.task.table.plan;
+        self.writer.as_ref().is_some_and(|writer| {
+            writer.compressed_bytes() >= plan.part_bytes || writer.raw_bytes() >= plan.part_raw_bytes
+        })
+    }
+
+    /// Puts the part that is being filled, if it has an item. False when it is not ours to put: its place is
+    /// taken, the segment is exported already, or its run is over.
+    async fn put_part(&mut self) -> Result<bool> {
+        let Some(writer) = self.writer.take() else { return Ok(true) };
+        let report = self.archive().layout().report(&self.task.run.run);
+        if self.archive().exists(&self.folder.exported(self.segment)).await?
+            || self.archive().exists(&report).await?
+        {
+            return Ok(false);
+        }
+        let part = blocking(move || writer.finish().map_err(cannot_compress)).await?;
+        let number = u32::try_from(self.parts.len()).expect("a segment has far fewer than 2^32 parts");
+        let key = self.folder.part(self.segment, number, self.task.table.compression);
+        let mut head = PartHead {
+            attempt: self.attempt.clone(),
+            items: part.items,
+            bytes: part.body.len() as u64,
+            md5: part.md5.clone(),
+            etag: String::new(),
+            scan_started_at: self.scan_started_at,
+            consumed_units: std::mem::take(&mut self.consumed_units),
+        };
+        let Some(etag) = self.archive().create_part(&key, &part, &head).await? else { return Ok(false) };
+        head.etag = etag;
+        tracing::debug!(part = number, items = head.items, size_bytes = head.bytes, "part written");
+        self.parts.push(head);
+        Ok(true)
+    }
+
+    async fn finish(self) -> Result<End> {
+        let scan = Window { started_at: self.scan_started_at, finished_at: Timestamp::now() };
+        let of_parts: f64 = self.parts.iter().map(|part| part.consumed_units).sum();
+        let marker = Exported {
+            segment: self.segment,
+            parts: entries(&self.parts),
+            scan,
+            consumed_units: of_parts + self.consumed_units,
+        };
         self.archive().create(&self.folder.exported(self.segment), &marker).await?;
         Ok(End::Exported)
     }
@@ -128,11 +200,11 @@ impl SegmentExport<'_> {
     }
 
     /// The key to continue after: that of the last item in the bucket.
-    async fn resume_key(&self, parts: &[PartHead]) -> Result<Option<Box<RawValue>>> {
-        let Some((last, head)) = (0_u32..).zip(parts).last() else { return Ok(None) };
+    async fn resume_key(&self) -> Result<Option<Box<RawValue>>> {
+        let Some((last, head)) = (0_u32..).zip(&self.parts).last() else { return Ok(None) };
         let table = &self.task.table;
         let key = self.folder.part(self.segment, last, table.compression);
-        let body = self.archive().part(&key).await?;
+        let body = self.archive().part(&key, head.items).await?;
         let (md5, compression) = (head.md5.clone(), table.compression);
         let line = blocking(move || {
             PartReader::open(&key, body, &md5, compression)?.last_line().map_err(unreadable(&key))
@@ -171,80 +243,41 @@ impl SegmentExport<'_> {
         let body: Bytes = self.source.tables.scan(&request).await?;
         Page::parse(body).with_context(|| format!("scan table {}", self.task.table.name))
     }
-
-    fn is_full(&self, writer: &PartWriter) -> bool {
-        let plan = &self.task.table.plan;
-        writer.compressed_bytes() >= plan.part_bytes || writer.raw_bytes() >= plan.part_raw_bytes
-    }
-
-    /// Puts the next part, unless the segment is exported already or its run is over.
-    async fn put(
-        &self,
-        count: usize,
-        writer: PartWriter,
-        attempt: &str,
-        scan_started_at: Timestamp,
-        consumed_units: f64,
-    ) -> Result<Put> {
-        let report = self.archive().layout().report(&self.task.run.run);
-        if self.archive().exists(&self.folder.exported(self.segment)).await?
-            || self.archive().exists(&report).await?
-        {
-            return Ok(Put::Taken);
-        }
-        let part = blocking(move || writer.finish().map_err(cannot_compress)).await?;
-        let number = u32::try_from(count).expect("a segment has far fewer than 2^32 parts");
-        let key = self.folder.part(self.segment, number, self.task.table.compression);
-        let mut head = PartHead {
-            attempt: attempt.to_owned(),
-            items: part.items,
-            bytes: part.body.len() as u64,
-            md5: part.md5.clone(),
-            etag: String::new(),
-            scan_started_at,
-            consumed_units,
-        };
-        match self.archive().create_part(&key, &part, &head).await? {
-            Some(etag) => head.etag = etag,
-            None => return Ok(Put::Taken),
-        }
-        tracing::debug!(
-            run.id = %self.task.run.run, table.name = %self.task.table.name, segment = self.segment,
-            part = number, items = head.items, size_bytes = head.bytes, "part written"
-        );
-        Ok(Put::Ours(head))
-    }
 }
 
-/// Compresses a page on a blocking thread: it takes milliseconds.
-async fn append(mut writer: PartWriter, page: Page) -> Result<PartWriter> {
+/// Appends a page to a part on a blocking thread, since it takes milliseconds; a page without items begins none.
+async fn append(
+    writer: Option<PartWriter>,
+    page: Page,
+    compression: Compression,
+) -> Result<Option<PartWriter>> {
+    if page.is_empty() {
+        return Ok(writer);
+    }
     blocking(move || {
+        let mut writer = match writer {
+            Some(writer) => writer,
+            None => PartWriter::new(compression).map_err(cannot_compress)?,
+        };
         writer.append(&page).map_err(cannot_compress)?;
-        Ok(writer)
+        Ok(Some(writer))
     })
     .await
 }
 
-fn entries(parts: Vec<PartHead>) -> Vec<PartEntry> {
-    let numbered = (0..).zip(parts);
-    numbered
-        .map(|(part, head)| PartEntry {
-            part,
-            items: head.items,
-            bytes: head.bytes,
-            md5: head.md5,
-            etag: head.etag,
-        })
-        .collect()
+fn entries(parts: &[PartHead]) -> Vec<PartEntry> {
+    let entry = |(part, head): (u32, &PartHead)| PartEntry {
+        part,
+        items: head.items,
+        bytes: head.bytes,
+        md5: head.md5.clone(),
+        etag: head.etag.clone(),
+    };
+    (0..).zip(parts).map(entry).collect()
 }
 
 fn raw_key(key: &[u8]) -> Result<Box<RawValue>> {
     serde_json::from_slice(key).map_err(|error| Error::retryable("read LastEvaluatedKey").with_source(error))
-}
-
-/// Tells this attempt's parts from those of another worker.
-fn attempt_id() -> String {
-    format!("{:016x}", RandomState::new().hash_one(Timestamp::now().as_nanosecond()))
 }
 
 /// About ten minutes, on top of the SDK's own attempts.

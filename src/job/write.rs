@@ -110,7 +110,7 @@ impl SegmentWrite<'_> {
     async fn write_part(&self, part: &PartEntry) -> Result<Written> {
         let compression = self.task.table.compression;
         let key = self.folder.part(self.segment, part.part, compression);
-        let body = self.archive().part(&key).await?;
+        let body = self.archive().part(&key, part.items).await?;
         let (md5, part_key) = (part.md5.clone(), key.clone());
         // The whole part is hashed before its first item is written.
         let reader = blocking(move || PartReader::open(&part_key, body, &md5, compression)).await?;

@@ -85,16 +85,29 @@ async fn a_second_run_writes_into_the_copies_of_the_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the write stage puts items and does not delete any yet"]
-async fn an_item_that_is_gone_from_the_source_goes_from_the_copy_too() {
+async fn of_two_triggers_at_the_same_moment_one_makes_the_run_and_one_is_skipped() {
     let world = World::with(vec![table("orders", 20)]).await;
-    world.backup(&[], 0).await;
-    let key = json!({ "pk": { "S": "item-00007" } });
-    world.dynamodb(SOURCE_ACCOUNT, "DeleteItem", &json!({ "TableName": "orders", "Key": key }));
+    let slow =
+        |call: &loopback_aws::Call| (call.action == "Scan").then_some(Fault::Delay(Duration::from_secs(1)));
+    world.aws.set_fault(slow);
+    let workers = [world.start(&["worker"]), world.start(&["worker"])];
+    world.send("trigger", "{}");
+    world.send("trigger", "{}");
 
-    world.backup(&[], 0).await;
+    let reports = |world: &World| -> Vec<Value> {
+        let keys = world.keys_with("/report.json");
+        keys.iter().filter_map(|key| serde_json::from_slice(&world.bucket().get(key)?).ok()).collect()
+    };
+    world.until("both runs to end", |world| reports(world).len() == 2).await;
 
-    world.assert_copied().await;
+    let mut outcomes: Vec<String> =
+        reports(&world).iter().map(|report| report["outcome"].to_string()).collect();
+    outcomes.sort();
+    assert_eq!(outcomes, [r#""complete""#, r#""skipped""#]);
+    for worker in workers {
+        worker.signal("TERM");
+        worker.end().await.expect_code(0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
