@@ -1,7 +1,7 @@
 //! The two accounts, and the only code that names an SDK type or an AWS error code.
 //!
 //! One file per service. Each wraps a client in a small concrete struct whose methods take and give the
-//! nouns of this crate; what the caller can do about a failure is decided once, in [`failure`].
+//! nouns of this crate; what the caller can do about a failure is decided once, in `failure`.
 
 pub mod dynamodb;
 mod failure;

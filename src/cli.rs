@@ -45,6 +45,11 @@ pub enum Command {
     Run(TriggerArgs),
     /// Start a backup and leave the work to the workers
     Trigger(TriggerArgs),
+    /// Enqueue what is missing of a run that has come to a stand
+    Resume {
+        /// Id of the run
+        run: String,
+    },
     /// Show how far a run is
     Status {
         /// Id of the run [default: the newest]

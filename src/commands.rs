@@ -2,6 +2,7 @@
 
 mod list;
 mod output;
+mod resume;
 mod run;
 mod show;
 mod status;
@@ -30,6 +31,7 @@ pub async fn run(cli: &Cli) -> Result<Exit> {
         Command::Run(args) => run::run(cli, args).await,
         Command::Trigger(args) => trigger::run(cli, args).await,
         Command::Status { run } => status::run(cli, run.as_deref()).await,
+        Command::Resume { run } => resume::run(cli, run).await,
         Command::List => list::run(cli).await,
         Command::Show { run, table } => show::run(cli, run, table.as_ref()).await,
     }
@@ -50,7 +52,9 @@ async fn settings<T: FromSettings>(cli: &Cli, bars: Option<MultiProgress>) -> Re
     let effective: Vec<String> = resolved.effective.iter().map(ToString::to_string).collect();
     let (version, settings) = (env!("CARGO_PKG_VERSION"), effective.join("; "));
     match cli.command {
-        Command::Worker | Command::Run(_) => tracing::info!(version, settings, "configuration"),
+        Command::Worker | Command::Run(_) | Command::Resume { .. } => {
+            tracing::info!(version, settings, "configuration")
+        }
         _ => tracing::debug!(version, settings, "configuration"),
     }
     Ok((resolved.config, session))

@@ -132,12 +132,17 @@ async fn compare_all(aws: &Loopback, names: &[String]) -> Result<(u64, Vec<Strin
 }
 
 fn farewell(aws: &Loopback, tables: usize, items: u64, equal: bool, seconds: f64) -> String {
-    let keys = aws.bucket(BUCKET).keys();
+    let bucket = aws.bucket(BUCKET);
+    let keys = bucket.keys();
     let summary = keys.iter().find(|key| key.ends_with("manifest-summary.json")).map(String::as_str);
     let verdict = if equal { "equal" } else { "NOT equal" };
+    let rewritten = match bucket.overwritten().len() {
+        0 => "each written once".to_owned(),
+        some => format!("{some} of them written MORE THAN ONCE"),
+    };
     format!(
         "{tables} tables, {items} items: copy and source are {verdict}. The run took {seconds:.1} s and left \
-         {} objects in the bucket, each written once.\n\n\
+         {} objects in the bucket, {rewritten}.\n\n\
          What to look at next:\n  \
          an export's manifest  {}\n  \
          the bucket format     ARCHITECTURE.md\n  \

@@ -87,8 +87,8 @@ impl Status {
             text += &format!(" ({reason})");
         }
         if self.state == "stalled" {
-            text += "\nnothing new has appeared for longer than stall-after: the next trigger of this source \
-                     closes this run and starts another";
+            text += "\nnothing new has appeared for longer than stall-after: `resume` enqueues what is missing, \
+                     and the next trigger of this source closes this run and starts another";
         }
         let rows = self.tables.iter().map(|table| {
             let of = |done: usize| format!("{done}/{}", table.segments);

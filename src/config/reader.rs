@@ -120,7 +120,7 @@ impl fmt::Display for Effective {
     }
 }
 
-/// Reads one setting after the other. It never fails: whatever is wrong is kept, and told by [`Reader::finish`].
+/// Reads one setting after the other. It never fails: whatever is wrong is kept, and told by `Reader::finish`.
 pub struct Reader<'a> {
     layers: Vec<Layer<'a>>,
     mistakes: Vec<Mistake>,

@@ -1,6 +1,8 @@
 //! The commands that look and the one that asks, as text and as JSON.
 
-use loopback_aws::BUCKET;
+use std::time::Duration;
+
+use loopback_aws::{BUCKET, Fault};
 use serde_json::{Value, json};
 
 use crate::harness::{Ended, World, table};
@@ -212,4 +214,34 @@ fn tables(report: &Value) -> &Vec<Value> {
 fn only_json(ended: &Ended) {
     assert_eq!(ended.stdout.lines().count(), 1, "{}", ended.stdout);
     assert!(ended.json().is_object() || ended.json().is_array());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resume_brings_a_run_forward_whose_messages_are_lost() {
+    let world = World::with(vec![table("orders", 50), table("users", 5)]).await;
+    world.aws.set_fault(|call| (call.action == "Scan").then_some(Fault::Delay(Duration::from_secs(60))));
+    let worker = world.start(&["worker"]);
+    world.send("trigger", "{}");
+    world.until("both tables to be started", |world| world.object("/started.json").is_some()).await;
+    world
+        .until("the exports to begin", |world| world.aws.calls().iter().any(|call| call.action == "Scan"))
+        .await;
+    worker.signal("KILL");
+    worker.end().await;
+    world.aws.clear_fault();
+    let run = world.only_run();
+
+    // Nobody sees the killed worker's messages for two minutes.
+    let resumed = world.run(&["resume", run.as_str(), "--output", "json"]).await.expect_code(0).json();
+    assert_eq!(resumed["resumed"], json!(["orders", "users"]));
+    let worker = world.start(&["worker"]);
+    world.until("the run to finish", |world| world.object("/report.json").is_some()).await;
+    assert_eq!(world.object("/report.json").expect("it is there")["outcome"], "complete");
+    assert_eq!(world.differences("orders").await, Vec::<String>::new());
+    assert_eq!(world.bucket().overwritten(), Vec::<String>::new());
+    worker.signal("TERM");
+    worker.end().await.expect_code(0);
+
+    let over = world.run(&["resume", run.as_str()]).await.expect_code(64);
+    assert!(over.stderr.contains("is over (complete)"), "{}", over.stderr);
 }

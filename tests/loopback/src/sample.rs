@@ -1,8 +1,8 @@
 //! Sample tables: an online shop for the quick start, and every awkward table a test can ask for.
 //!
 //! All of it is seeded. Two calls give the same tables with the same items in the same order, and an
-//! item depends only on its table and its place in it. [`shop`] is a shop worth looking at, [`awkward`]
-//! is the edge of what DynamoDB accepts, [`many`] is about the number of tables, and [`large`] is about
+//! item depends only on its table and its place in it. [`shop()`] is a shop worth looking at, [`awkward()`]
+//! is the edge of what DynamoDB accepts, [`many()`] is about the number of tables, and [`large()`] is about
 //! the number of items.
 
 mod attribute;
