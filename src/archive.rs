@@ -13,8 +13,10 @@ mod state;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -52,7 +54,7 @@ pub struct PartHead {
     pub md5: String,
     pub etag: String,
     /// When the scan of the part's segment began.
-    pub scan_started_at: jiff::Timestamp,
+    pub scan_started_at: Timestamp,
     /// Read capacity units that this part has cost.
     pub consumed_units: f64,
 }
@@ -158,8 +160,20 @@ impl Archive {
         self.read(&self.layout.result(run, table)).await
     }
 
+    /// Whether nothing new has appeared in a run for longer than `stall_after`.
+    pub async fn is_stalled(&self, run: &RunId, stall_after: Duration) -> Result<bool> {
+        let last = self.last_progress(run).await?.unwrap_or_else(|| run.time());
+        Ok(is_quiet(last, stall_after))
+    }
+
+    /// When an object was created; `None` where there is none.
+    pub async fn last_modified(&self, key: &str) -> Result<Option<Timestamp>> {
+        let listed = self.bucket.list(key).await?;
+        Ok(listed.iter().find(|object| object.key == key).and_then(|object| object.last_modified))
+    }
+
     /// When something last appeared in the run.
-    pub async fn last_progress(&self, run: &RunId) -> Result<Option<jiff::Timestamp>> {
+    pub async fn last_progress(&self, run: &RunId) -> Result<Option<Timestamp>> {
         let objects = self.bucket.list(&self.layout.run_folder(run)).await?;
         Ok(objects.iter().filter_map(|object| object.last_modified).max())
     }
@@ -269,6 +283,12 @@ impl Archive {
         }
         Ok(())
     }
+}
+
+/// Whether `last` is longer ago than `stall_after`.
+pub fn is_quiet(last: Timestamp, stall_after: Duration) -> bool {
+    let quiet = Timestamp::now().duration_since(last);
+    quiet.is_positive() && quiet.unsigned_abs() > stall_after
 }
 
 fn known_version(version: u32, key: &str) -> Result<()> {

@@ -22,6 +22,9 @@ const MAX_PART_BYTES: u64 = 256 * MIB;
 /// Bounds the uncompressed side of a part whose items compress far better than usual (4 to 1).
 const RAW_BYTES_PER_PART_BYTE: u64 = 8;
 
+const PART_SECONDS: u64 = 15 * 60;
+const MIN_PART_ITEMS: u64 = 1000;
+
 /// A table's segments and lanes, decided once for each run and written to `table.json`.
 ///
 /// Lane *i* is a contiguous run of segments of which only ever one is enqueued, so `lanes` bounds what is in
@@ -36,6 +39,9 @@ pub struct Plan {
     pub part_bytes: u64,
     /// The uncompressed size at which a part closes, if that comes first.
     pub part_raw_bytes: u64,
+    /// The number of items at which a part closes, if that comes first; `None` for no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_items: Option<u64>,
 }
 
 impl Plan {
@@ -49,7 +55,17 @@ impl Plan {
             lanes: lanes.clamp(1, segments),
             part_bytes,
             part_raw_bytes: part_bytes * RAW_BYTES_PER_PART_BYTE,
+            part_items: None,
         }
+    }
+
+    /// Keeps a part to what a copy that takes so many write units a second can take in a quarter of an hour: a
+    /// part is the least that a write job can finish.
+    #[must_use]
+    pub fn within_write_units(mut self, units_per_second: u64) -> Self {
+        let items = units_per_second.saturating_mul(PART_SECONDS) / u64::from(self.lanes);
+        self.part_items = Some(items.max(MIN_PART_ITEMS));
+        self
     }
 
     /// The segments of a lane: together the lanes hold each segment once, and their sizes differ by at most
@@ -131,8 +147,14 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_small_where_the_copy_takes_few_writes() {
+        let items = |units| Plan::new(GIB, 0, OLD, 4).within_write_units(units).part_items;
+        assert_eq!((items(1), items(40), items(u64::MAX)), (Some(1000), Some(9000), Some(u64::MAX / 4)));
+    }
+
+    #[test]
     fn a_lane_leads_from_its_first_segment_to_its_last() {
-        let plan = Plan { segments: 7, lanes: 3, part_bytes: 1, part_raw_bytes: 8 };
+        let plan = Plan { segments: 7, lanes: 3, part_bytes: 1, part_raw_bytes: 8, part_items: None };
         assert_eq!((plan.lane(0), plan.lane(1), plan.lane(2)), (0..2, 2..4, 4..7));
         assert_eq!(
             (plan.next_in_lane(4), plan.next_in_lane(5), plan.next_in_lane(6)),
@@ -159,7 +181,7 @@ mod tests {
         fn each_segment_knows_its_lane_and_the_lane_its_next_segment(
             (segments, lanes) in (1u32..=40_000).prop_flat_map(|n| (Just(n), 1..=n.min(500))),
         ) {
-            let plan = Plan { segments, lanes, part_bytes: 1, part_raw_bytes: 8 };
+            let plan = Plan { segments, lanes, part_bytes: 1, part_raw_bytes: 8, part_items: None };
             for lane in 0..lanes {
                 let range = plan.lane(lane);
                 for segment in range.clone() {

@@ -9,7 +9,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use crate::archive::TableState;
-use crate::archive::layout::{RunId, Stage};
+use crate::archive::layout::Stage;
 use crate::archive::manifest::Manifest;
 use crate::archive::marker::{Exported, Failure, Provisioned, Window, Written};
 use crate::archive::record::{Outcome, Report, Run, Table, TableResult};
@@ -92,13 +92,6 @@ async fn create_report(environment: &Environment, run: &Run, report: &Report) ->
         );
     }
     Ok(())
-}
-
-/// Whether nothing new has appeared in a run for longer than `stall-after`.
-pub async fn is_stalled(environment: &Environment, run: &RunId) -> Result<bool> {
-    let last = environment.archive.last_progress(run).await?.unwrap_or_else(|| run.time());
-    let quiet = Timestamp::now().duration_since(last);
-    Ok(quiet.unsigned_abs() > environment.config.stall_after && quiet.is_positive())
 }
 
 /// Ends a stalled run, so that the next one of its source can start: its jobs stop at their next part. A run

@@ -8,6 +8,7 @@ mod drift;
 
 use std::fmt;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -188,6 +189,18 @@ impl TableDefinition {
             unknown => return Some(format!("it has the unknown status {unknown}")),
         };
         Some(format!("{reason} (status {})", self.table_status))
+    }
+
+    /// The write units a second that the table is provisioned with; `None` for one that is paid by request.
+    pub fn provisioned_write_units(&self) -> Option<u64> {
+        let provisioned = self.billing_mode() == BillingMode::Provisioned;
+        self.provisioned_throughput.as_ref().filter(|_| provisioned).map(|units| units.write_capacity_units)
+    }
+
+    /// When the table was created.
+    pub fn created_at(&self) -> Option<Timestamp> {
+        let seconds = SignedDuration::try_from_secs_f64(self.creation_date_time?).ok()?;
+        Timestamp::from_duration(seconds).ok()
     }
 
     /// How the table is paid for. One that was never switched has no summary and is provisioned.

@@ -115,7 +115,7 @@ impl Checked {
         if self.lock().get(&id).is_some_and(|checked| checked.elapsed() < TRUSTED_FOR) {
             return Ok(());
         }
-        let missing = || Error::permanent(format!("table {} is gone from the backup account", table.target));
+        let missing = || Error::retryable(format!("table {} is gone from the backup account", table.target));
         let target = describe(targets, &table.target).await?.ok_or_else(missing)?;
         require_same_key(table, &target)?;
         match owner(targets, &target, table).await? {

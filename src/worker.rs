@@ -116,7 +116,7 @@ async fn process(environment: Arc<Environment>, stage: Stage, message: Message, 
         .await
         .unwrap_or_else(|panic| Err(Error::retryable("the job ended in a panic").with_source(panic)));
     let still_ours = heartbeat.stop().await;
-    settle(&environment, &lease, &received, outcome, still_ours).instrument(span).await;
+    settle(&environment, &received, outcome, still_ours).instrument(span).await;
 }
 
 /// Names the job in every line that is logged while it runs.

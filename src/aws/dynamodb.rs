@@ -38,11 +38,12 @@ pub struct ScanRequest<'a> {
 }
 
 /// What became of a request for a new table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum TableCreation {
     Begun,
-    /// The account creates as many tables at once as it may (DynamoDB Developer Guide, “Service quotas”).
-    Limited,
+    /// The account creates as many tables at once as it may, or has as many (DynamoDB Developer Guide,
+    /// “Service quotas”); the answer says which in words only.
+    Limited(Error),
 }
 
 impl Tables {
@@ -121,7 +122,9 @@ impl Tables {
                 let code = code(&error).map(ToOwned::to_owned);
                 let error = failure(&error, format!("write to table {table}"));
                 Err(match code.as_deref() {
-                    Some("ValidationException") => BatchError::Rejected(error),
+                    Some("ValidationException" | "ItemCollectionSizeLimitExceededException") => {
+                        BatchError::Rejected(error)
+                    }
                     // A table that has just become ACTIVE is not known to all of DynamoDB at once.
                     Some("ResourceNotFoundException") => BatchError::Failed(error.into_retryable()),
                     _ => BatchError::Failed(error),
@@ -142,8 +145,11 @@ impl Tables {
         match operation.customize().interceptor(call).send().await {
             Ok(_) => Ok(TableCreation::Begun),
             Err(error) if code(&error) == Some("ResourceInUseException") => Ok(TableCreation::Begun),
-            Err(error) if code(&error) == Some("LimitExceededException") => Ok(TableCreation::Limited),
-            Err(error) => Err(failure(&error, format!("create table {table}"))),
+            Err(error) => {
+                let limited = code(&error) == Some("LimitExceededException");
+                let error = failure(&error, format!("create table {table}"));
+                if limited { Ok(TableCreation::Limited(error)) } else { Err(error) }
+            }
         }
     }
 

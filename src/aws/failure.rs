@@ -9,8 +9,8 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::error::{Error, Kind};
 
-/// How codes end that mean “later”: throttles, control-plane limits, bodies damaged on their way, and
-/// credentials that a refresh replaces. Some come with the prefix of a service (`KMS.ThrottlingException`).
+/// Codes that mean “later”: throttles, control-plane limits, bodies damaged on their way, and
+/// credentials that a refresh replaces. They are compared without what a service puts in front of them.
 ///
 /// Sources: DynamoDB Developer Guide, “Error handling with DynamoDB”; S3 User Guide, “Error responses”;
 /// SQS API Reference, “Common errors”.
@@ -56,8 +56,13 @@ const REFUSALS: &[&str] = &[
 /// How the SDK says that none of the places it knows had credentials.
 const NO_CREDENTIALS: &str = "no credentials found in chain";
 
+/// A code without the service in front of it, as in `KMS.ThrottlingException`.
+pub(super) fn bare(code: &str) -> &str {
+    code.rsplit('.').next().unwrap_or(code)
+}
+
 fn is_retryable(code: &str) -> bool {
-    RETRYABLE_CODES.iter().any(|retryable| code.ends_with(retryable))
+    RETRYABLE_CODES.contains(&bare(code))
 }
 
 /// The service's error code, where the service answered.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::Session;
-use super::failure::{code, failure};
+use super::failure::{bare, code, failure};
 use crate::error::{Context, Error, Result};
 
 /// The most messages of one batch call (SQS API Reference, “SendMessageBatch”, “ReceiveMessage”).
@@ -21,8 +21,8 @@ pub const MAX_BATCH: usize = 10;
 const MAX_DELAY: Duration = Duration::from_secs(900);
 const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// How codes end that say a receipt is no longer ours: the message was received again, or is gone. Some come
-/// with the prefix of SQS's older protocol (SQS API Reference, “ChangeMessageVisibility”).
+/// Codes that say a receipt is no longer ours: the message was received again, or is gone (SQS API Reference,
+/// “ChangeMessageVisibility”).
 const LOST_RECEIPT: &[&str] = &["MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"];
 
 /// A queue that is known to exist and to have a dead-letter queue.
@@ -214,11 +214,11 @@ async fn redrive_policy(client: &Client, name: &str, url: &str) -> Result<Redriv
 }
 
 fn is_lost(code: Option<&str>) -> bool {
-    code.is_some_and(|code| LOST_RECEIPT.iter().any(|lost| code.ends_with(lost)))
+    code.is_some_and(|code| LOST_RECEIPT.contains(&bare(code)))
 }
 
 fn is_missing(code: Option<&str>) -> bool {
-    code.is_some_and(|code| code.ends_with("QueueDoesNotExist") || code.ends_with("NonExistentQueue"))
+    code.is_some_and(|code| matches!(bare(code), "QueueDoesNotExist" | "NonExistentQueue"))
 }
 
 fn missing(name: &str) -> Error {

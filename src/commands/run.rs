@@ -21,7 +21,6 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::message::Trigger;
 use crate::progress::Progress;
-use crate::reconcile;
 use crate::shutdown::Shutdown;
 use crate::worker::work;
 
@@ -155,7 +154,7 @@ fn no_run(environment: &Environment) -> Error {
 async fn refuse_stalled(environment: &Environment, runs: &[RunId]) -> Result<()> {
     for run in runs {
         let unfinished = !environment.archive.exists(&environment.archive.layout().report(run)).await?;
-        if unfinished && reconcile::is_stalled(environment, run).await? {
+        if unfinished && environment.archive.is_stalled(run, environment.config.stall_after).await? {
             return Err(Error::permanent(format!(
                 "run {run} has stalled: nothing new appeared for longer than {:?}; `status {run}` shows where, \
                  and the dead-letter queues why",

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{archive, output};
 use crate::archive::layout::{RunId, Stage};
 use crate::archive::record::Run;
-use crate::archive::{Archive, TableState};
+use crate::archive::{Archive, TableState, is_quiet};
 use crate::cli::Cli;
 use crate::config::ArchiveConfig;
 use crate::error::{Error, Result};
@@ -67,10 +67,7 @@ impl Status {
         let run = archive.run(id).await?.ok_or_else(missing)?;
         let report = archive.report(id).await?;
         let last_progress = archive.last_progress(id).await?;
-        let quiet = last_progress.map(|last| Timestamp::now().duration_since(last));
-        let stalled = quiet.is_some_and(|quiet| {
-            quiet > SignedDuration::try_from(config.stall_after).unwrap_or(SignedDuration::MAX)
-        });
+        let stalled = last_progress.is_some_and(|last| is_quiet(last, config.stall_after));
         let state = match &report {
             Some(report) => report.outcome.to_string(),
             None if stalled => "stalled".to_owned(),

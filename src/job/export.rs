@@ -149,7 +149,9 @@ impl<'a> SegmentExport<'a> {
     fn is_full(&self) -> bool {
         let plan = &self.task.table.plan;
         self.writer.as_ref().is_some_and(|writer| {
-            writer.compressed_bytes() >= plan.part_bytes || writer.raw_bytes() >= plan.part_raw_bytes
+            writer.compressed_bytes() >= plan.part_bytes
+                || writer.raw_bytes() >= plan.part_raw_bytes
+                || plan.part_items.is_some_and(|items| writer.items() >= items)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Outcome, Task};
 use crate::archive::marker::{Provision, Provisioned};
@@ -19,6 +19,9 @@ const CREATING_DELAY: Duration = Duration::from_secs(3);
 
 /// Other tables have to become ACTIVE first.
 const LIMITED_DELAY: Duration = Duration::from_secs(20);
+
+/// A run that is older than this waits no longer: it is the number of tables that is limited, then.
+const LIMITED_PATIENCE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Provisions one table.
 pub(super) async fn run(environment: &Environment, task: &Task) -> Result<Outcome> {
@@ -51,9 +54,11 @@ async fn create(environment: &Environment, task: &Task) -> Result<Outcome> {
         TableCreation::Begun => {
             Ok(Outcome::again(CREATING_DELAY, format!("table {} is being created", table.target)))
         }
-        TableCreation::Limited => {
-            Ok(Outcome::again(LIMITED_DELAY, "the account creates as many tables at once as it may"))
+        TableCreation::Limited(error) if task.run.planned_at + LIMITED_PATIENCE > Timestamp::now() => {
+            tracing::warn!(retry_in_ms = LIMITED_DELAY.as_millis(), "{error:#}");
+            Ok(Outcome::again(LIMITED_DELAY, "the account creates no more tables now"))
         }
+        TableCreation::Limited(error) => Err(Error::permanent("wait for a table quota").with_source(error)),
     }
 }
 
@@ -86,6 +91,10 @@ async fn own(environment: &Environment, task: &Task, target: &TableDefinition) -
             let tags = target::ownership_tags(table, &task.run.run);
             environment.targets.tag(&target.table_arn, &tags).await?;
             Ok(Provision::Adopted)
+        }
+        // A table of this run whose tags are not seen yet (DynamoDB API Reference, “TagResource”).
+        Owner::Nobody if target.created_at() > Some(task.run.planned_at) => {
+            Err(target::refuse(table, &Owner::Nobody).into_retryable())
         }
         other => Err(target::refuse(table, &other)),
     }

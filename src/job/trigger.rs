@@ -3,7 +3,7 @@
 mod turn;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
@@ -23,7 +23,7 @@ use crate::message::Trigger;
 use crate::plan::Plan;
 use crate::reconcile::{self, Event};
 use crate::schema::TableDefinition;
-use crate::table::TableName;
+use crate::table::{Selection, TableName};
 
 /// Tables planned at once: DescribeTable shares the control plane's request rate with everyone.
 const PLANNED_AT_ONCE: usize = 8;
@@ -35,8 +35,8 @@ pub async fn run(environment: &Environment, lease: &Lease, message: &Message) ->
     let mut failures = Vec::new();
     for source in environment.sources_of(&trigger)? {
         lease.check()?;
-        let start = Start::new(environment, lease, source, &trigger, message);
-        match start.run().await {
+        let start = Start::new(environment, source, &trigger, message);
+        match start.begin(lease).await {
             Err(error) if error.kind() == Kind::Permanent => {
                 start.give_up(&format!("{error:#}")).await?;
                 failures.push(error);
@@ -51,17 +51,12 @@ pub async fn run(environment: &Environment, lease: &Lease, message: &Message) ->
 }
 
 /// Ends the runs of a trigger that is given up, as far as they have not started.
-pub async fn abandon(
-    environment: &Environment,
-    lease: &Lease,
-    message: &Message,
-    reason: &str,
-) -> Result<()> {
+pub async fn abandon(environment: &Environment, message: &Message, reason: &str) -> Result<()> {
     // A message that cannot be read, or names no source of ours, has started nothing.
     let Ok(trigger) = Trigger::parse(&message.body) else { return Ok(()) };
     let Ok(sources) = environment.sources_of(&trigger) else { return Ok(()) };
     for source in sources {
-        Start::new(environment, lease, source, &trigger, message).give_up(reason).await?;
+        Start::new(environment, source, &trigger, message).give_up(reason).await?;
     }
     Ok(())
 }
@@ -69,33 +64,31 @@ pub async fn abandon(
 /// The start of one source's run.
 struct Start<'a> {
     environment: &'a Environment,
-    lease: &'a Lease,
     source: &'a SourceConfig,
     trigger: &'a Trigger,
-    run: RunId,
+    id: RunId,
 }
 
 impl<'a> Start<'a> {
     fn new(
         environment: &'a Environment,
-        lease: &'a Lease,
         source: &'a SourceConfig,
         trigger: &'a Trigger,
         message: &Message,
     ) -> Self {
-        let run = RunId::derive(message.sent_at, &message.id, &source.name);
-        Self { environment, lease, source, trigger, run }
+        let id = RunId::derive(message.sent_at, &message.id, &source.name);
+        Self { environment, source, trigger, id }
     }
 
-    async fn run(&self) -> Result<()> {
+    async fn begin(&self, lease: &Lease) -> Result<()> {
         let archive = &self.environment.archive;
-        let run = match archive.run(&self.run).await? {
+        let run = match archive.run(&self.id).await? {
             Some(run) => run,
             None => self.plan().await?,
         };
-        let started = archive.layout().started(&self.run);
+        let started = archive.layout().started(&self.id);
         if run.ended.is_none() && !archive.exists(&started).await? {
-            self.start_tables(&run).await?;
+            self.start_tables(lease, &run).await?;
             archive.create(&started, &Timestamp::now()).await?;
         }
         reconcile::finish_run(self.environment, &run).await
@@ -105,13 +98,13 @@ impl<'a> Start<'a> {
     async fn plan(&self) -> Result<Arc<Run>> {
         if let Turn::Taken(other) = turn::take(self).await? {
             let reason = format!("run {other} of source {} is still going on", self.source.name);
-            tracing::warn!(run.id = %self.run, source.name = self.source.name, "run skipped: {reason}");
-            return self.end(&self.run, RunOutcome::Skipped, reason).await;
+            tracing::warn!(run.id = %self.id, source.name = self.source.name, "run skipped: {reason}");
+            return self.end(&self.id, self.trigger.selection(), RunOutcome::Skipped, reason).await;
         }
         let listed = self.environment.source(self.source).await?.tables.list().await?;
         let tables = self.selected(listed);
-        tracing::info!(run.id = %self.run, source.name = self.source.name, tables = tables.len(), "run planned");
-        self.create(self.record(&self.run, tables, None)).await
+        tracing::info!(run.id = %self.id, source.name = self.source.name, tables = tables.len(), "run planned");
+        self.create(self.new_run(&self.id, self.trigger.selection(), tables, None)).await
     }
 
     /// The tables that both the source's configuration and the trigger select. A table that is asked for by its
@@ -126,12 +119,12 @@ impl<'a> Start<'a> {
         tables
     }
 
-    fn record(&self, run: &RunId, tables: Vec<TableName>, ended: Option<Ended>) -> Run {
+    fn new_run(&self, id: &RunId, requested: Selection, tables: Vec<TableName>, ended: Option<Ended>) -> Run {
         let region = self.source.region.clone().unwrap_or_else(|| self.environment.backup.region.clone());
         let account_id = self.source.role_arn.account_id().to_owned();
         Run {
             version: FORMAT_VERSION,
-            run: run.clone(),
+            run: id.clone(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             source: Source {
                 name: self.source.name.clone(),
@@ -139,7 +132,7 @@ impl<'a> Start<'a> {
                 account: Account { account_id, region },
             },
             backup: self.environment.backup.clone(),
-            requested: self.trigger.selection(),
+            requested,
             consistent_read: self.environment.config.options.consistent_read,
             planned_at: Timestamp::now(),
             tables,
@@ -157,8 +150,15 @@ impl<'a> Start<'a> {
     }
 
     /// Records a run that is over before it begins, so that it is seen where runs are looked at.
-    async fn end(&self, run: &RunId, outcome: RunOutcome, reason: String) -> Result<Arc<Run>> {
-        let run = self.create(self.record(run, Vec::new(), Some(Ended { outcome, reason }))).await?;
+    async fn end(
+        &self,
+        id: &RunId,
+        requested: Selection,
+        outcome: RunOutcome,
+        reason: String,
+    ) -> Result<Arc<Run>> {
+        let ended = Some(Ended { outcome, reason });
+        let run = self.create(self.new_run(id, requested, Vec::new(), ended)).await?;
         if run.ended.is_some() {
             reconcile::finish_run(self.environment, &run).await?;
         }
@@ -168,14 +168,15 @@ impl<'a> Start<'a> {
     /// Ends the run, or what of it was not planned: that is skipped, and said to be.
     async fn give_up(&self, reason: &str) -> Result<()> {
         let archive = &self.environment.archive;
-        let Some(run) = archive.run(&self.run).await? else {
-            return self.end(&self.run, RunOutcome::Failed, reason.to_owned()).await.map(drop);
+        let Some(run) = archive.run(&self.id).await? else {
+            let asked = self.trigger.selection();
+            return self.end(&self.id, asked, RunOutcome::Failed, reason.to_owned()).await.map(drop);
         };
-        if archive.exists(&archive.layout().started(&self.run)).await? {
+        if archive.exists(&archive.layout().started(&self.id)).await? {
             return Ok(());
         }
         for name in &run.tables {
-            match archive.table(&self.run, name).await? {
+            match archive.table(&self.id, name).await? {
                 Some(table) => reconcile::table(self.environment, &run, &table, Event::Started).await?,
                 None => self.skip_table(name, reason.to_owned()).await?,
             }
@@ -184,16 +185,16 @@ impl<'a> Start<'a> {
     }
 
     /// Describes every table of the run and enqueues its first jobs, largest table first.
-    async fn start_tables(&self, run: &Run) -> Result<()> {
+    async fn start_tables(&self, lease: &Lease, run: &Run) -> Result<()> {
         let source = self.environment.source_of(run).await?;
-        let planned: Vec<_> = run.tables.iter().map(|table| self.plan_table(source, table)).collect();
+        let planned: Vec<_> = run.tables.iter().map(|table| self.plan_table(lease, source, table)).collect();
         let planned: Vec<Result<Option<Arc<Table>>>> =
             stream::iter(planned).buffered(PLANNED_AT_ONCE).collect().await;
-        let mut tables = self.settle_plans(run, planned).await?;
+        let mut tables = self.settle_plans(lease, run, planned).await?;
         tables.sort_by_key(|table| std::cmp::Reverse(table.definition.table_size_bytes));
         for table in &tables {
             let (segments, items) = (table.plan.segments, table.definition.item_count);
-            self.environment.progress.table_planned(&self.run, &table.name, segments, items);
+            self.environment.progress.table_planned(&self.id, &table.name, segments, items);
         }
         let start = |table| reconcile::table(self.environment, run, table, Event::Started);
         let started: Vec<_> = tables.iter().map(|table| start(table)).collect();
@@ -204,10 +205,11 @@ impl<'a> Start<'a> {
     /// could, the fault is not theirs.
     async fn settle_plans(
         &self,
+        lease: &Lease,
         run: &Run,
         planned: Vec<Result<Option<Arc<Table>>>>,
     ) -> Result<Vec<Arc<Table>>> {
-        self.lease.check()?;
+        lease.check()?;
         let all_failed = planned.iter().all(Result::is_err);
         let mut tables = Vec::new();
         for (name, plan) in run.tables.iter().zip(planned) {
@@ -222,19 +224,24 @@ impl<'a> Start<'a> {
 
     /// Describes a table and writes its `table.json`; `None` when it has its result already, or cannot be backed
     /// up now, which is its result.
-    async fn plan_table(&self, source: &SourceAccount, name: &TableName) -> Result<Option<Arc<Table>>> {
-        self.lease.check()?;
+    async fn plan_table(
+        &self,
+        lease: &Lease,
+        source: &SourceAccount,
+        name: &TableName,
+    ) -> Result<Option<Arc<Table>>> {
+        lease.check()?;
         let archive = &self.environment.archive;
-        if archive.exists(&archive.layout().result(&self.run, name)).await? {
+        if archive.exists(&archive.layout().result(&self.id, name)).await? {
             return Ok(None);
         }
-        if let Some(table) = archive.table(&self.run, name).await? {
+        if let Some(table) = archive.table(&self.id, name).await? {
             return Ok(Some(table));
         }
         match self.describe_table(source, name).await {
             Ok(record) => {
-                archive.create_table(&self.run, &record).await?;
-                archive.table(&self.run, name).await
+                archive.create_table(&self.id, &record).await?;
+                archive.table(&self.id, name).await
             }
             Err(error) if error.kind() == Kind::Permanent => {
                 self.skip_table(name, format!("{error:#}")).await?;
@@ -245,11 +252,11 @@ impl<'a> Start<'a> {
     }
 
     async fn skip_table(&self, name: &TableName, reason: String) -> Result<()> {
-        tracing::warn!(run.id = %self.run, table.name = %name, "table skipped: {reason}");
+        tracing::warn!(run.id = %self.id, table.name = %name, "table skipped: {reason}");
         let archive = &self.environment.archive;
         let result = TableResult::empty(name.clone(), RunOutcome::Skipped, reason);
-        archive.create(&archive.layout().result(&self.run, name), &result).await?;
-        self.environment.progress.table_finished(&self.run, name, RunOutcome::Skipped);
+        archive.create(&archive.layout().result(&self.id, name), &result).await?;
+        self.environment.progress.table_finished(&self.id, name, RunOutcome::Skipped);
         Ok(())
     }
 
@@ -267,12 +274,11 @@ impl<'a> Start<'a> {
             return Err(Error::permanent(reason));
         }
         definition.key()?;
-        let lanes = self.environment.config.lanes;
         Ok(TableRecord {
             version: FORMAT_VERSION,
             table: name.clone(),
             target: TableName::parse(&format!("{}{name}", self.source.target_prefix))?,
-            plan: Plan::new(definition.table_size_bytes, definition.item_count, age(&definition), lanes),
+            plan: plan(&definition, self.environment.config.lanes),
             compression: self.environment.config.options.compression,
             described_at: Timestamp::now(),
             definition: json,
@@ -280,8 +286,12 @@ impl<'a> Start<'a> {
     }
 }
 
-fn age(definition: &TableDefinition) -> Option<Duration> {
-    let created =
-        SystemTime::UNIX_EPOCH + Duration::try_from_secs_f64(definition.creation_date_time?).ok()?;
-    SystemTime::now().duration_since(created).ok()
+fn plan(definition: &TableDefinition, lanes: u32) -> Plan {
+    let age = definition.created_at().map(|created| Timestamp::now().duration_since(created));
+    let age = age.and_then(|age| Duration::try_from(age).ok());
+    let plan = Plan::new(definition.table_size_bytes, definition.item_count, age, lanes);
+    match definition.provisioned_write_units() {
+        Some(units) => plan.within_write_units(units),
+        None => plan,
+    }
 }

@@ -20,6 +20,9 @@ use crate::reconcile::{self, Event};
 /// How long a target that is not ready is left alone.
 const NOT_READY_DELAY: Duration = Duration::from_secs(10);
 
+/// How often a write looks whether it is still wanted.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+
 /// Writes a segment into its target, or continues to.
 pub(super) async fn run(
     environment: &Environment,
@@ -39,9 +42,9 @@ pub(super) async fn run(
         environment.checked_targets.require(&environment.targets, &task.table).await?;
         let write = SegmentWrite { environment, task, folder, segment };
         // Puts that are cut short are put again by whoever continues.
-        match lease.run(write.run(&exported).boxed()).await? {
+        match lease.run(write.run_while_wanted(&exported).boxed()).await? {
             End::Written => {}
-            End::Over => return Ok(Outcome::Done),
+            End::Over => return Ok(Outcome::again(Duration::ZERO, "the segment or its run is over")),
             End::HandOver => return Ok(Outcome::again(Duration::ZERO, "handing over after its time slice")),
         }
     }
@@ -66,13 +69,24 @@ enum End {
 }
 
 impl SegmentWrite<'_> {
+    /// Stops as soon as it is seen that the segment or its run is over.
+    async fn run_while_wanted(&self, exported: &Exported) -> Result<End> {
+        let watch = async {
+            while !self.is_over().await? {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            Ok(End::Over)
+        };
+        tokio::select! {
+            over = watch => over,
+            end = self.run(exported) => end,
+        }
+    }
+
     async fn run(&self, exported: &Exported) -> Result<End> {
         let deadline = Instant::now() + self.environment.config.hand_over_after;
         let mut written = Written::nothing();
         for part in &exported.parts {
-            if self.is_over().await? {
-                return Ok(End::Over);
-            }
             if Instant::now() >= deadline {
                 return Ok(End::HandOver);
             }
@@ -121,11 +135,11 @@ impl SegmentWrite<'_> {
                 part.items
             )));
         }
-        self.record(part.part, tally).await
+        self.record_failed_items(part.part, tally).await
     }
 
-    /// Records failed items first: a marker that counts them is never without their names.
-    async fn record(&self, part: u32, tally: Tally) -> Result<Written> {
+    /// Records failed items before the marker that counts them.
+    async fn record_failed_items(&self, part: u32, tally: Tally) -> Result<Written> {
         let written = Written {
             items_put: tally.items_put,
             items_failed: tally.failed.len() as u64,

@@ -9,7 +9,7 @@ use crate::archive::marker::{Failure, LastAttempt};
 use crate::aws::sqs::{Message, Queue};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
-use crate::job::{Lease, Outcome, Task, trigger};
+use crate::job::{Outcome, Task, trigger};
 use crate::message::Job;
 use crate::reconcile::{self, Event};
 
@@ -41,19 +41,21 @@ pub(super) async fn record_last_attempt(environment: &Environment, job: &Job, re
 /// finds that its work is done. After its last receive it comes to the dead-letter queue instead.
 pub(super) async fn settle(
     environment: &Environment,
-    lease: &Lease,
     received: &Received,
     outcome: Result<Outcome>,
     still_ours: bool,
 ) {
-    if !still_ours {
-        return;
-    }
     let queue = environment.queues.of(received.stage);
+    let is_last = received.message.receives >= queue.max_receives();
     let settled = match outcome {
+        // Nobody receives it after its last receive, so that it has to be sent afresh.
+        _ if !still_ours && is_last && received.stage != Stage::Trigger => {
+            queue.send_all(std::slice::from_ref(&received.message.body), Duration::ZERO).await
+        }
+        _ if !still_ours => Ok(()),
         Ok(Outcome::Done) => queue.delete(&received.message).await,
         Ok(Outcome::Again { delay, why }) => again(queue, &received.message, delay, &why).await,
-        Err(error) => fail(environment, lease, queue, received, error).await,
+        Err(error) => fail(environment, queue, received, error).await,
     };
     if let Err(error) = settled {
         tracing::warn!(queue.name = queue.name(), "{error:#}");
@@ -66,13 +68,7 @@ async fn again(queue: &Queue, message: &Message, delay: Duration, why: &str) -> 
     queue.delete(message).await
 }
 
-async fn fail(
-    environment: &Environment,
-    lease: &Lease,
-    queue: &Queue,
-    received: &Received,
-    error: Error,
-) -> Result<()> {
+async fn fail(environment: &Environment, queue: &Queue, received: &Received, error: Error) -> Result<()> {
     let message = &received.message;
     let last = message.receives >= queue.max_receives();
     match error.kind() {
@@ -90,7 +86,7 @@ async fn fail(
         Kind::Retryable | Kind::Interrupted => {
             let reason = format!("given up after {} attempts: {error:#}", message.receives);
             if received.stage == Stage::Trigger {
-                trigger::abandon(environment, lease, message, &reason).await?;
+                trigger::abandon(environment, message, &reason).await?;
             }
             bury(environment, queue, received, &reason).await
         }
@@ -106,10 +102,13 @@ async fn bury(environment: &Environment, queue: &Queue, received: &Received, rea
         Some(job) => record_failure(environment, job, reason).await?,
         None => None,
     };
+    // The run moves on whether the dead-letter queue takes the message or not, and the other way round.
+    let moved = match failed {
+        Some(Task { run, table }) => reconcile::table(environment, &run, &table, Event::Failed).await,
+        None => Ok(()),
+    };
     queue.bury(&received.message, reason).await?;
-    if let Some(Task { run, table }) = failed {
-        reconcile::table(environment, &run, &table, Event::Failed).await?;
-    }
+    moved?;
     queue.delete(&received.message).await
 }
 

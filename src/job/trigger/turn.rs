@@ -1,16 +1,19 @@
 //! Whose turn it is: one run of a source follows another, and never runs beside it.
 //!
 //! Two runs side by side would write what they scanned at different moments into the same copy, and the older
-//! could win. So the runs of a source form a chain: each ended run decides, by an object that is created once,
-//! which run comes next.
+//! could win. So the runs of a source form a chain: each run decides, by an object that is created once, which
+//! run comes after it, and that one may begin when it is over.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Start;
+use crate::archive::is_quiet;
 use crate::archive::layout::RunId;
 use crate::archive::record::Outcome;
 use crate::error::Result;
 use crate::reconcile;
+use crate::table::Selection;
 
 /// Whether a run may begin.
 pub(super) enum Turn {
@@ -25,63 +28,69 @@ struct Next {
     run: RunId,
 }
 
-/// Takes the turn of a run, unless another run of its source is unfinished and progressing. A stalled one is
-/// closed first.
+/// A run of the chain, and the key of the object that put it there, where that is known.
+struct Link {
+    run: RunId,
+    named_by: Option<String>,
+}
+
+/// Takes the turn of a run, unless another run of its source is going on. A stalled one is closed first.
 pub(super) async fn take(start: &Start<'_>) -> Result<Turn> {
     let archive = &start.environment.archive;
-    let mut previous = match last_run(start).await? {
-        Last::Ended(previous) => previous,
-        Last::GoingOn(other) => return Ok(Turn::Taken(other)),
-    };
+    let mut previous = last_run(start).await?.map(|run| Link { run, named_by: None });
     loop {
-        let key = archive.layout().next_run(previous.as_ref(), &start.source.name);
-        if archive.create(&key, &Next { run: start.run.clone() }).await? {
+        if let Some(link) = &previous
+            && !is_over(start, link).await?
+        {
+            return Ok(Turn::Taken(link.run.clone()));
+        }
+        let key = archive.layout().next_run(previous.as_ref().map(|link| &link.run), &start.source.name);
+        if archive.create(&key, &Next { run: start.id.clone() }).await? {
             return Ok(Turn::Ours);
         }
         let next: Next = archive.require(&key).await?;
-        if next.run == start.run {
+        if next.run == start.id {
             return Ok(Turn::Ours);
         }
-        if archive.exists(&archive.layout().report(&next.run)).await? {
-            // It is older by its id than the one it came after, so it was not the newest that was found.
-            previous = Some(next.run);
-            continue;
-        }
-        if archive.run(&next.run).await?.is_some()
-            || !reconcile::is_stalled(start.environment, &next.run).await?
-        {
-            return Ok(Turn::Taken(next.run));
-        }
-        // Its worker died between this object and its run.json, and its trigger never came back.
-        let reason = "stalled before it was planned".to_owned();
-        start.end(&next.run, Outcome::Failed, reason).await?;
-        previous = Some(next.run);
+        previous = Some(Link { run: next.run, named_by: Some(key) });
     }
 }
 
-enum Last {
-    /// The last run that ended, if there was one.
-    Ended(Option<RunId>),
-    GoingOn(RunId),
-}
-
-/// The newest other run of the source, runs that were skipped left out.
-async fn last_run(start: &Start<'_>) -> Result<Last> {
+/// The newest other run of the source. One that was over before it began may never have had its turn: the chain
+/// leads past it where it had.
+async fn last_run(start: &Start<'_>) -> Result<Option<RunId>> {
     let archive = &start.environment.archive;
     for other in archive.runs("").await?.into_iter().rev() {
         let Some(run) = archive.run(&other).await? else { continue };
-        if other == start.run || run.source.name != start.source.name {
-            continue;
-        }
-        match archive.report(&other).await? {
-            Some(report) if report.outcome == Outcome::Skipped => {}
-            Some(_) => return Ok(Last::Ended(Some(other))),
-            None if reconcile::is_stalled(start.environment, &other).await? => {
-                reconcile::close_stalled(start.environment, &run).await?;
-                return Ok(Last::Ended(Some(other)));
-            }
-            None => return Ok(Last::GoingOn(other)),
+        if other != start.id && run.source.name == start.source.name && run.ended.is_none() {
+            return Ok(Some(other));
         }
     }
-    Ok(Last::Ended(None))
+    Ok(None)
+}
+
+/// Whether a run is over. One that has stalled is ended here.
+async fn is_over(start: &Start<'_>, link: &Link) -> Result<bool> {
+    let (archive, stall_after) = (&start.environment.archive, start.environment.config.stall_after);
+    if archive.exists(&archive.layout().report(&link.run)).await? {
+        return Ok(true);
+    }
+    if let Some(run) = archive.run(&link.run).await? {
+        let stalled = archive.is_stalled(&link.run, stall_after).await?;
+        if stalled {
+            reconcile::close_stalled(start.environment, &run).await?;
+        }
+        return Ok(stalled);
+    }
+    // It has its turn and no run.json: its worker is about to write it, or died and its trigger never came back.
+    let named_at = match &link.named_by {
+        Some(key) => archive.last_modified(key).await?,
+        None => None,
+    };
+    if !is_quiet(named_at.unwrap_or_else(Timestamp::now), stall_after) {
+        return Ok(false);
+    }
+    let reason = "stalled before it was planned".to_owned();
+    let run = start.end(&link.run, Selection::default(), Outcome::Failed, reason).await?;
+    Ok(run.ended.is_some())
 }
