@@ -5,36 +5,24 @@
 //! message is repaired by calling it again, and a duplicate does no harm. Of two workers who finish the last
 //! two jobs at the same moment at least one sees both markers, because each writes its own before it looks.
 
+mod due;
+
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
+pub use self::due::Event;
+use self::due::{due, is_exported, is_over, outcome};
 use crate::archive::TableState;
-use crate::archive::layout::Stage;
 use crate::archive::manifest::Manifest;
 use crate::archive::marker::{Exported, Failure, Provisioned, Window, Written};
 use crate::archive::record::{Outcome, Report, Run, Table, TableResult};
 use crate::environment::Environment;
 use crate::error::Result;
-use crate::message::{Job, SegmentJob, TableJob};
-use crate::plan::Plan;
+use crate::message::Job;
 use crate::table::TableName;
 
 /// Small objects read at once when a table or a run is summed up.
 const READ_AT_ONCE: usize = 32;
-
-/// What has just happened to a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The trigger planned it, or somebody asks for a fresh look: everything missing and due is enqueued.
-    Started,
-    Exported(u32),
-    Provisioned,
-    Written,
-    /// A job failed for good.
-    Failed,
-    /// The run is about to be closed: nothing more is enqueued.
-    Closing,
-}
 
 /// Moves one table forward.
 pub async fn table(environment: &Environment, run: &Run, table: &Table, event: Event) -> Result<()> {
@@ -112,58 +100,6 @@ pub async fn close_stalled(environment: &Environment, run: &Run) -> Result<()> {
     }));
     let reason = format!("stalled: nothing new appeared for {:?}", environment.config.stall_after);
     create_report(environment, run, &Report::ended(run, Outcome::Failed, reason, tables)).await
-}
-
-/// The jobs that are missing and due after an event.
-fn due(run: &Run, table: &Table, state: &TableState, event: Event) -> Vec<Job> {
-    let segment_job = |segment| SegmentJob::new(&run.run, &table.name, segment);
-    let export = |segment| Job::Export(segment_job(segment));
-    let write = |segment| Job::Write(segment_job(segment));
-    let provision = || Job::Provision(TableJob::new(&run.run, &table.name));
-    match event {
-        Event::Started => {
-            let wanted = (!state.provisioned && !state.has_failed(Stage::Provision)).then(provision);
-            let exports = next_exports(&table.plan, state).into_iter().map(export);
-            wanted.into_iter().chain(exports).chain(writable(state).map(write)).collect()
-        }
-        Event::Exported(segment) => {
-            let next = table.plan.next_in_lane(segment).filter(|next| !state.exported.contains(next));
-            let written = state.provisioned && !state.written.contains(&segment);
-            next.map(export).into_iter().chain(written.then(|| write(segment))).collect()
-        }
-        Event::Provisioned => writable(state).map(write).collect(),
-        Event::Written | Event::Failed | Event::Closing => Vec::new(),
-    }
-}
-
-/// The first segment of each lane that is not exported.
-fn next_exports(plan: &Plan, state: &TableState) -> Vec<u32> {
-    let lanes = (0..plan.lanes).map(|lane| plan.lane(lane));
-    lanes.filter_map(|mut lane| lane.find(|segment| !state.exported.contains(segment))).collect()
-}
-
-/// The segments that can be written now and are not.
-fn writable(state: &TableState) -> impl Iterator<Item = u32> {
-    let exported = state.exported.iter().filter(|_| state.provisioned);
-    exported
-        .filter(|segment| {
-            !state.written.contains(segment) && !state.failed.contains(&(Stage::Write, **segment))
-        })
-        .copied()
-}
-
-fn is_exported(plan: &Plan, state: &TableState) -> bool {
-    state.exported.len() == plan.segments as usize
-}
-
-/// Whether nothing can happen to a table any more: no archive without every segment, no writes without a
-/// target, and otherwise every segment written or refused.
-fn is_over(plan: &Plan, state: &TableState) -> bool {
-    if state.has_failed(Stage::Export) {
-        return true;
-    }
-    let no_target = state.has_failed(Stage::Provision) && !state.provisioned;
-    is_exported(plan, state) && (no_target || state.writes_settled() == plan.segments as usize)
 }
 
 async fn write_manifest(environment: &Environment, run: &Run, table: &Table) -> Result<()> {
@@ -248,17 +184,6 @@ async fn sum_up(
         drift: drift.unwrap_or_default(),
         finished_at: Timestamp::now(),
     })
-}
-
-fn outcome(plan: &Plan, state: &TableState, items_failed: u64) -> Outcome {
-    let all_written = state.written.len() == plan.segments as usize;
-    if !is_exported(plan, state) {
-        Outcome::Failed
-    } else if state.failed.is_empty() && all_written && items_failed == 0 {
-        Outcome::Complete
-    } else {
-        Outcome::Partial
-    }
 }
 
 async fn exported_markers(
