@@ -13,3 +13,4 @@ mod guards;
 mod harness;
 mod pipeline;
 mod shutdown;
+mod turn;
