@@ -44,7 +44,11 @@ async fn settings<T: FromSettings>(cli: &Cli, bars: Option<MultiProgress>) -> Re
         Some(path) => Parameters::new(&path, session.parameters(&path).await?),
         None => Parameters::default(),
     };
-    let resolved = config::resolve(&cli.settings, &Process, &parameters)?;
+    let mut resolved = config::resolve(&cli.settings, &Process, &parameters)?;
+    if bars.is_some() && resolved.is_default("log") {
+        // The bars say what lines of information would.
+        resolved.log.filter = "warn".to_owned();
+    }
     telemetry::start(&resolved.log, bars)?;
     for warning in &resolved.warnings {
         tracing::warn!("{warning}");

@@ -116,6 +116,13 @@ pub struct Resolved<T> {
     pub effective: Vec<Effective>,
 }
 
+impl<T> Resolved<T> {
+    /// Whether nobody has given this setting.
+    pub fn is_default(&self, name: &str) -> bool {
+        self.effective.iter().any(|setting| setting.name == name && setting.origin == reader::DEFAULT)
+    }
+}
+
 /// A part of the configuration that some command can do with alone.
 pub trait FromSettings {
     /// Reads the settings it needs. Mistakes stay in the reader.

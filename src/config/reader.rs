@@ -9,6 +9,9 @@ use super::setting::{Fallback, Setting};
 use super::source::{is_document, key};
 use super::value::Parsed;
 
+/// Where a setting that nobody gave comes from.
+pub(super) const DEFAULT: &str = "default";
+
 /// Named texts: flags and SSM parameters by the setting's name, environment variables by their own.
 pub trait Strings {
     fn get(&self, name: &str) -> Option<String>;
@@ -241,5 +244,5 @@ fn setting(name: &str) -> &'static Setting {
 }
 
 fn by_default(text: &str) -> Given {
-    Given { place: "default".to_owned(), text: text.to_owned(), shown: Shown::Text(text.to_owned()) }
+    Given { place: DEFAULT.to_owned(), text: text.to_owned(), shown: Shown::Text(text.to_owned()) }
 }

@@ -109,7 +109,8 @@ pub static SETTINGS: &[Setting] = &[
         "A job passes the rest of its segment on after this long").default("15m"),
 
     Setting::new(LOG, "log", "FILTER",
-        "What to log: a level, or targets with levels such as info,dynamodb_backup=debug").default("info"),
+        "What to log: a level, or targets with levels such as info,dynamodb_backup=debug; only warnings where \
+         progress bars are drawn, unless it is given").default("info"),
     Setting::new(LOG, "log-format", "text|json",
         "Form of the log lines on stderr").derived("text on a terminal, json elsewhere"),
 ];

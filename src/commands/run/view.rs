@@ -97,20 +97,22 @@ impl Bars {
             return;
         }
         let bar = self.tables.entry(name.clone()).or_insert_with(|| {
-            let template = "{prefix:32!} {bar:30} {msg} {per_sec:>14} {eta:>4}";
+            let template = "{prefix:24!} {bar:16} {msg} · {eta} left";
             let bar = ProgressBar::new(0).with_style(style(template)).with_prefix(name.to_string());
             self.all.insert_before(&self.total, bar)
         });
         // An item counts when it is exported and again when it is written.
         bar.set_length(2 * progress.items_expected.max(progress.items_exported));
         bar.set_position(progress.items_exported + progress.items_written);
+        let rate = bar.position() as f64 / bar.elapsed().as_secs_f64().max(1.0);
         bar.set_message(format!(
-            "segments {}/{}/{} items {}/{}",
+            "export {}/{}, {} items · write {}/{}, {} items · {rate:.0}/s",
             progress.segments_exported,
-            progress.segments_written,
             progress.segments,
             count(progress.items_exported),
-            count(progress.items_written)
+            progress.segments_written,
+            progress.segments,
+            count(progress.items_written),
         ));
     }
 }
