@@ -10,6 +10,7 @@ mod duplicates;
 mod evidence;
 mod format;
 mod guards;
+mod hand_over;
 mod harness;
 mod pipeline;
 mod shutdown;
