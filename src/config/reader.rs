@@ -5,8 +5,7 @@ use std::env;
 use std::fmt;
 
 use super::mistake::{ConfigErrors, Mistake, Shown, Warning, Wrong};
-use super::setting::{Fallback, Setting};
-use super::source::{is_document, key};
+use super::setting::{Fallback, Setting, is_document};
 use super::value::Parsed;
 
 /// Where a setting that nobody gave comes from.
@@ -97,7 +96,7 @@ impl Layer<'_> {
             Self::Flags(_) => setting.flag(),
             Self::Environment(_) => setting.variable(),
             Self::Parameters(parameters) => setting.parameter(parameters.path()),
-            Self::Entry { title, .. } => format!("{title} {}", key(setting)),
+            Self::Entry { title, .. } => format!("{title} {}", setting.source_key()),
         }
     }
 }

@@ -115,6 +115,23 @@ pub static SETTINGS: &[Setting] = &[
         "Form of the log lines on stderr").derived("text on a terminal, json elsewhere"),
 ];
 
+/// The keys of a `[[source]]` in the value of `sources`, each with the setting it stands for.
+pub(super) const SOURCE_KEYS: [(&str, &str); 7] = [
+    ("name", "source-name"),
+    ("role-arn", "role-arn"),
+    ("external-id", "external-id"),
+    ("region", "source-region"),
+    ("include", "include"),
+    ("exclude", "exclude"),
+    ("target-prefix", "target-prefix"),
+];
+
+/// Whether a value of `sources` is the text of a TOML file, which may hold secrets, and not its path: every
+/// file that says anything has an equals sign.
+pub(super) fn is_document(path_or_text: &str) -> bool {
+    path_or_text.contains('=')
+}
+
 impl Setting {
     const fn new(heading: &'static str, name: &'static str, value: &'static str, help: &'static str) -> Self {
         Self { name, value, help, heading, fallback: Fallback::Unset, form: Form::One, secret: false }
@@ -162,6 +179,11 @@ impl Setting {
     /// `/dynamodb-backup/prod/lanes`, where `path` is the environment's path and ends in `/`.
     pub fn parameter(&self, path: &str) -> String {
         format!("{path}{}", self.name)
+    }
+
+    /// What the setting is called in a `[[source]]`.
+    pub(super) fn source_key(&self) -> &'static str {
+        SOURCE_KEYS.iter().find(|(_, name)| *name == self.name).map_or(self.name, |(key, _)| key)
     }
 
     /// The help text with the environment variable and what holds when the setting is not given.

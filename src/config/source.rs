@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::mistake::Wrong;
 use super::reader::{Layer, Reader};
 use super::role::{RoleArn, Secret};
-use super::setting::Setting;
+use super::setting::{SOURCE_KEYS, Setting, is_document};
 use super::value::{self, Parsed};
 use crate::table::Selection;
 
@@ -25,28 +25,6 @@ pub struct SourceConfig {
     pub selection: Selection,
     /// Put in front of every table's name in the backup account; often empty.
     pub target_prefix: String,
-}
-
-/// The keys of a `[[source]]`, each with the setting it stands for.
-const KEYS: [(&str, &str); 7] = [
-    ("name", "source-name"),
-    ("role-arn", "role-arn"),
-    ("external-id", "external-id"),
-    ("region", "source-region"),
-    ("include", "include"),
-    ("exclude", "exclude"),
-    ("target-prefix", "target-prefix"),
-];
-
-/// What a setting is called in a `[[source]]`.
-pub(super) fn key(setting: &Setting) -> &'static str {
-    KEYS.iter().find(|(_, name)| *name == setting.name).map_or(setting.name, |(key, _)| key)
-}
-
-/// Whether this value of `sources` is the text of a TOML file, which may hold secrets, and not its path:
-/// every file that says anything has an equals sign.
-pub(super) fn is_document(path_or_text: &str) -> bool {
-    path_or_text.contains('=')
 }
 
 /// All sources, at least one unless there are mistakes.
@@ -78,7 +56,7 @@ impl SourceConfig {
 }
 
 fn refuse_plain_settings(reader: &mut Reader<'_>, place: &str) {
-    for (key, name) in KEYS {
+    for (key, name) in SOURCE_KEYS {
         if let Some(given) = reader.given(name) {
             let mend = format!("leave it out, or give it as {key} of a [[source]]");
             reader.refuse(given.place, Wrong::new(format!("{place} is given too"), mend));
@@ -142,8 +120,8 @@ fn into_table(entry: Value) -> Table {
 
 /// The setting that a key stands for, with the value as one text. No mistake tells the value: it may be secret.
 fn setting_text(key: &str, value: Value) -> Parsed<(&'static str, String)> {
-    let Some((_, setting)) = KEYS.iter().find(|(known, _)| *known == key) else {
-        let known: Vec<_> = KEYS.iter().map(|(known, _)| *known).collect();
+    let Some((_, setting)) = SOURCE_KEYS.iter().find(|(known, _)| *known == key) else {
+        let known: Vec<_> = SOURCE_KEYS.iter().map(|(known, _)| *known).collect();
         return Err(Wrong::new("not a key of a source", format!("the keys are {}", known.join(", "))));
     };
     match (*setting, value) {
