@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::mistake::Wrong;
 use super::reader::{Layer, Reader};
 use super::role::{RoleArn, Secret};
-use super::setting::{SOURCE_KEYS, Setting, is_document};
+use super::setting::{SOURCE_KEYS, is_document};
 use super::value::{self, Parsed};
 use crate::table::Selection;
 

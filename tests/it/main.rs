@@ -13,5 +13,6 @@ mod guards;
 mod hand_over;
 mod harness;
 mod pipeline;
+mod settings;
 mod shutdown;
 mod turn;
