@@ -14,12 +14,14 @@ use std::sync::Arc;
 use indicatif::MultiProgress;
 
 use crate::archive::Archive;
+use crate::archive::layout::RunId;
+use crate::archive::record::Run;
 use crate::aws::Session;
 use crate::aws::s3::Bucket;
 use crate::cli::{Cli, Command};
 use crate::config::{self, ArchiveConfig, Config, FromSettings, Parameters, Process};
 use crate::environment::{Environment, Queues};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::telemetry;
@@ -78,4 +80,18 @@ async fn archive(cli: &Cli) -> Result<(Archive, ArchiveConfig)> {
     let (config, session) = settings::<ArchiveConfig>(cli, None).await?;
     let bucket = Bucket::open(&session, &config.bucket).await?;
     Ok((Archive::new(bucket, &config.prefix), config))
+}
+
+/// The id of a run, as it was typed.
+fn run_id(text: &str) -> Result<RunId> {
+    RunId::parse(text).map_err(|error| Error::usage(error.to_string()))
+}
+
+/// The run that was asked for.
+///
+/// # Errors
+/// A usage error when the bucket has no such run.
+async fn find_run(archive: &Archive, id: &RunId) -> Result<Arc<Run>> {
+    let missing = || Error::usage(format!("there is no run {id} in bucket {}", archive.bucket_name()));
+    archive.run(id).await?.ok_or_else(missing)
 }

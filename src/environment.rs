@@ -117,7 +117,12 @@ impl Environment {
     /// A source account; its role is assumed on first use, and again before the credentials expire.
     pub async fn source(&self, source: &SourceConfig) -> Result<&SourceAccount> {
         let cell = self.sources.get(&source.name).expect("there is a cell for every configured source");
-        cell.get_or_try_init(|| SourceAccount::open(&self.session, source)).await
+        cell.get_or_try_init(|| SourceAccount::open(&self.session, source, self.account_of(source))).await
+    }
+
+    /// The account and region that a source is about.
+    pub fn account_of(&self, source: &SourceConfig) -> Account {
+        account_of(source, &self.backup)
     }
 
     /// Enqueues jobs, ten to a call.
@@ -131,12 +136,9 @@ impl Environment {
 }
 
 impl SourceAccount {
-    async fn open(session: &Session, source: &SourceConfig) -> Result<Self> {
+    async fn open(session: &Session, source: &SourceConfig, account: Account) -> Result<Self> {
         let external_id = source.external_id.as_ref().map(Secret::expose);
-        let session =
-            session.assume_role(source.role_arn.as_str(), external_id, source.region.as_deref()).await?;
-        let account_id = source.role_arn.account_id().to_owned();
-        let account = Account { account_id, region: session.region().to_owned() };
+        let session = session.assume_role(source.role_arn.as_str(), external_id, &account.region).await?;
         Ok(Self { account, tables: Tables::new(&session, &format!("source-{}", source.name)) })
     }
 }
@@ -164,10 +166,15 @@ impl Queues {
     }
 }
 
+/// The account of a source's role, in the source's region: that of the backup where it names none.
+fn account_of(source: &SourceConfig, backup: &Account) -> Account {
+    let region = source.region.as_ref().unwrap_or(&backup.region);
+    Account { account_id: source.role_arn.account_id().to_owned(), region: region.clone() }
+}
+
 /// Writing into the account and region that is read would overwrite production.
 fn refuse_own_account(source: &SourceConfig, backup: &Account) -> Result<()> {
-    let region = source.region.as_deref().unwrap_or(&backup.region);
-    if source.role_arn.account_id() == backup.account_id && region == backup.region {
+    if account_of(source, backup) == *backup {
         return Err(Error::usage(format!(
             "source {} is account {backup}, which is the backup account itself: the backup would be written \
              over its source; use another account, or another region",

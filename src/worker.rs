@@ -137,7 +137,7 @@ async fn work_on(environment: &Environment, received: &Received, lease: &Lease) 
         return job::trigger::run(environment, lease, message).await;
     }
     let job = Job::parse(received.stage, &message.body)?;
-    if message.receives >= environment.queues.of(received.stage).max_receives() {
+    if message.is_last_receive(environment.queues.of(received.stage)) {
         settle::record_last_attempt(environment, &job, message.receives).await?;
     }
     job::work(environment, &job, lease).await

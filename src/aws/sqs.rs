@@ -32,6 +32,7 @@ pub struct Queue {
     name: String,
     url: String,
     dead_letter_url: String,
+    /// After this many receives SQS moves a message to the dead-letter queue.
     max_receives: u32,
 }
 
@@ -53,6 +54,13 @@ pub enum Extension {
     Lost,
 }
 
+impl Message {
+    /// Whether SQS moves the message to the dead-letter queue instead of delivering it once more.
+    pub fn is_last_receive(&self, queue: &Queue) -> bool {
+        self.receives >= queue.max_receives
+    }
+}
+
 impl Queue {
     /// Finds a queue by name or URL, with its redrive policy.
     ///
@@ -72,11 +80,6 @@ impl Queue {
 
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// After this many receives SQS moves a message to the dead-letter queue.
-    pub fn max_receives(&self) -> u32 {
-        self.max_receives
     }
 
     /// Receives up to `max` messages, waiting up to `wait` for the first (long polling).

@@ -28,13 +28,7 @@ impl Session {
     ///
     /// # Errors
     /// Permanent when STS refuses: the role is missing, does not trust us, or wants another external id.
-    pub async fn assume_role(
-        &self,
-        role_arn: &str,
-        external_id: Option<&str>,
-        region: Option<&str>,
-    ) -> Result<Self> {
-        let region = region.unwrap_or(&self.region).to_owned();
+    pub async fn assume_role(&self, role_arn: &str, external_id: Option<&str>, region: &str) -> Result<Self> {
         let mut provider =
             AssumeRoleProvider::builder(role_arn).session_name(SESSION_NAME).configure(&self.sdk);
         if let Some(external_id) = external_id {
@@ -44,11 +38,11 @@ impl Session {
         let sdk = self
             .sdk
             .to_builder()
-            .region(Region::new(region.clone()))
+            .region(Region::new(region.to_owned()))
             .identity_cache(IdentityCache::lazy().build())
             .credentials_provider(provider)
             .build();
-        let session = Self { sdk, region };
+        let session = Self { sdk, region: region.to_owned() };
         session.account_id().await.with_context(|| {
             format!(
                 "assume role {role_arn}: check that it exists, that its trust policy names this account's \

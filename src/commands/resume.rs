@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 
-use super::{environment, output};
+use super::{environment, find_run, output, run_id};
 use crate::archive::layout::RunId;
 use crate::archive::record::Run;
 use crate::cli::Cli;
@@ -28,11 +28,10 @@ struct Resumed {
 }
 
 pub(super) async fn run(cli: &Cli, run: &str) -> Result<Exit> {
-    let id = RunId::parse(run).map_err(|error| Error::usage(error.to_string()))?;
+    let id = run_id(run)?;
     let environment = environment(cli, Progress::default(), None).await?;
     let archive = &environment.archive;
-    let missing = || Error::usage(format!("there is no run {id} in bucket {}", archive.bucket_name()));
-    let run = archive.run(&id).await?.ok_or_else(missing)?;
+    let run = find_run(archive, &id).await?;
     if let Some(report) = archive.report(&id).await? {
         return Err(Error::usage(format!(
             "run {id} is over ({}): start another with `run` or `trigger`",

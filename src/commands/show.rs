@@ -3,9 +3,8 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{archive, output};
+use super::{archive, find_run, output, run_id};
 use crate::archive::Archive;
-use crate::archive::layout::RunId;
 use crate::archive::record::{Outcome, Report, Run, TableRecord, TableResult};
 use crate::cli::Cli;
 use crate::error::{Error, Result};
@@ -29,10 +28,9 @@ struct ShownTable<'a> {
 }
 
 pub(super) async fn run(cli: &Cli, run: &str, table: Option<&TableName>) -> Result<Exit> {
-    let run = RunId::parse(run).map_err(|error| Error::usage(error.to_string()))?;
+    let run = run_id(run)?;
     let (archive, _) = archive(cli).await?;
-    let missing = || Error::usage(format!("there is no run {run} in bucket {}", archive.bucket_name()));
-    let record = archive.run(&run).await?.ok_or_else(missing)?;
+    let record = find_run(&archive, &run).await?;
     match table {
         Some(table) => show_table(cli, &archive, &record, table).await?,
         None => {

@@ -6,7 +6,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{archive, output};
+use super::{archive, find_run, output, run_id};
 use crate::archive::layout::{RunId, Stage};
 use crate::archive::record::Run;
 use crate::archive::{Archive, TableState, is_quiet};
@@ -47,7 +47,7 @@ struct TableStatus {
 }
 
 pub(super) async fn run(cli: &Cli, run: Option<&str>) -> Result<Exit> {
-    let run = run.map(RunId::parse).transpose().map_err(|error| Error::usage(error.to_string()))?;
+    let run = run.map(run_id).transpose()?;
     let (archive, config) = archive(cli).await?;
     let Some(run) = (match run {
         Some(run) => Some(run),
@@ -63,8 +63,7 @@ pub(super) async fn run(cli: &Cli, run: Option<&str>) -> Result<Exit> {
 
 impl Status {
     async fn read(archive: &Archive, config: &ArchiveConfig, id: &RunId) -> Result<Self> {
-        let missing = || Error::usage(format!("there is no run {id} in bucket {}", archive.bucket_name()));
-        let run = archive.run(id).await?.ok_or_else(missing)?;
+        let run = find_run(archive, id).await?;
         let report = archive.report(id).await?;
         let last_progress = archive.last_progress(id).await?;
         let stalled = last_progress.is_some_and(|last| is_quiet(last, config.stall_after));

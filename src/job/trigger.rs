@@ -12,9 +12,7 @@ use self::turn::Turn;
 use super::{Lease, Outcome};
 use crate::archive::FORMAT_VERSION;
 use crate::archive::layout::RunId;
-use crate::archive::record::{
-    Account, Ended, Outcome as RunOutcome, Run, Source, Table, TableRecord, TableResult,
-};
+use crate::archive::record::{Ended, Outcome as RunOutcome, Run, Source, Table, TableRecord, TableResult};
 use crate::aws::sqs::Message;
 use crate::config::SourceConfig;
 use crate::environment::{Environment, SourceAccount};
@@ -120,8 +118,6 @@ impl<'a> Start<'a> {
     }
 
     fn new_run(&self, id: &RunId, requested: Selection, tables: Vec<TableName>, ended: Option<Ended>) -> Run {
-        let region = self.source.region.clone().unwrap_or_else(|| self.environment.backup.region.clone());
-        let account_id = self.source.role_arn.account_id().to_owned();
         Run {
             version: FORMAT_VERSION,
             run: id.clone(),
@@ -129,7 +125,7 @@ impl<'a> Start<'a> {
             source: Source {
                 name: self.source.name.clone(),
                 role_arn: self.source.role_arn.as_str().to_owned(),
-                account: Account { account_id, region },
+                account: self.environment.account_of(self.source),
             },
             backup: self.environment.backup.clone(),
             requested,

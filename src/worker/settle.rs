@@ -46,7 +46,7 @@ pub(super) async fn settle(
     still_ours: bool,
 ) {
     let queue = environment.queues.of(received.stage);
-    let is_last = received.message.receives >= queue.max_receives();
+    let is_last = received.message.is_last_receive(queue);
     let settled = match outcome {
         // Nobody receives it after its last receive, so that it has to be sent afresh.
         _ if !still_ours && is_last && received.stage != Stage::Trigger => {
@@ -70,7 +70,7 @@ async fn again(queue: &Queue, message: &Message, delay: Duration, why: &str) -> 
 
 async fn fail(environment: &Environment, queue: &Queue, received: &Received, error: Error) -> Result<()> {
     let message = &received.message;
-    let last = message.receives >= queue.max_receives();
+    let last = message.is_last_receive(queue);
     match error.kind() {
         // Giving it back would be one receive too many: SQS would move it to the dead-letter queue. A trigger
         // cannot be sent afresh, because its message's id is its run's.
