@@ -81,6 +81,11 @@ impl Plan {
         u32::try_from(lane).expect("a lane's number is at most its segment's")
     }
 
+    /// Whether `segment` is the first of its lane.
+    pub fn begins_lane(&self, segment: u32) -> bool {
+        self.lane_start(self.lane_of(segment)) == segment
+    }
+
     /// The segment to enqueue when `segment` is done, or none when it was its lane's last.
     pub fn next_in_lane(&self, segment: u32) -> Option<u32> {
         let next = segment.checked_add(1).filter(|next| *next < self.segments)?;

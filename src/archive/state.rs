@@ -12,6 +12,8 @@ pub struct TableState {
     pub exported: BTreeSet<u32>,
     /// Segments that are written.
     pub written: BTreeSet<u32>,
+    /// Segments of which a part is written.
+    pub begun_writes: BTreeSet<u32>,
     /// Jobs that failed for good.
     pub failed: BTreeSet<(Stage, u32)>,
     /// Jobs that were received for the last time their queue allows.
@@ -32,7 +34,10 @@ impl TableState {
         match name.split_once('/') {
             None => self.provisioned |= name == "provision",
             Some(("export", segment)) => self.exported.extend(segment.parse::<u32>().ok()),
-            Some(("write", segment)) => self.written.extend(segment.parse::<u32>().ok()),
+            Some(("write", name)) => match name.split_once('-') {
+                None => self.written.extend(name.parse::<u32>().ok()),
+                Some((segment, _part)) => self.begun_writes.extend(segment.parse::<u32>().ok()),
+            },
             Some(("failed", job)) => self.failed.extend(parse_job(job)),
             Some(("last-attempt", job)) => self.last_attempts.extend(parse_job(job)),
             Some(_) => {}
@@ -42,6 +47,11 @@ impl TableState {
     /// Whether any job of a stage failed for good.
     pub fn has_failed(&self, stage: Stage) -> bool {
         self.failed.iter().any(|(failed, _)| *failed == stage)
+    }
+
+    /// Whether the write of a segment is over, one way or the other.
+    pub fn is_write_settled(&self, segment: u32) -> bool {
+        self.written.contains(&segment) || self.failed.contains(&(Stage::Write, segment))
     }
 
     /// Segments whose write is over, one way or the other.
@@ -76,6 +86,7 @@ mod tests {
             "export/00000.json",
             "export/00012.json",
             "write/00000.json",
+            "write/00007-00000.json",
             "failed/write-00012.json",
             "failed/items-00000.json",
             "last-attempt/export-00003.json",
@@ -84,6 +95,7 @@ mod tests {
         assert!(state.provisioned);
         assert_eq!(state.exported, BTreeSet::from([0, 12]));
         assert_eq!(state.written, BTreeSet::from([0]));
+        assert_eq!(state.begun_writes, BTreeSet::from([7]));
         assert_eq!(state.failed, BTreeSet::from([(Stage::Write, 12)]));
         assert_eq!(state.last_attempts, BTreeSet::from([(Stage::Export, 3)]));
         assert_eq!(state.writes_settled(), 2);

@@ -17,8 +17,12 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::reconcile::{self, Event};
 
-/// How long a target that is not ready is left alone.
-const NOT_READY_DELAY: Duration = Duration::from_secs(10);
+/// How long a write waits for its target or for the export of its segment.
+const NOT_READY_DELAY: Duration = Duration::from_secs(5);
+
+/// How long a write that was overtaken leaves the run to whoever did that, before it makes sure that the run
+/// has moved on. At once, it would enqueue the next segment a second time.
+const OVERTAKEN_DELAY: Duration = Duration::from_secs(300);
 
 /// How often a write looks whether it is still wanted.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -44,12 +48,12 @@ pub(super) async fn run(
         // Puts that are cut short are put again by whoever continues.
         match lease.run(write.run_while_wanted(&exported).boxed()).await? {
             End::Written => {}
-            End::Over => return Ok(Outcome::again(Duration::ZERO, "the segment or its run is over")),
+            End::Overtaken => return Ok(Outcome::again(OVERTAKEN_DELAY, "the segment or its run is over")),
             End::HandOver => return Ok(Outcome::again(Duration::ZERO, "handing over after its time slice")),
         }
     }
     environment.progress.segment_written(&task.run.run, &task.table.name);
-    reconcile::table(environment, &task.run, &task.table, Event::Written).await?;
+    reconcile::table(environment, &task.run, &task.table, Event::Written(segment)).await?;
     Ok(Outcome::Done)
 }
 
@@ -64,7 +68,7 @@ enum End {
     Written,
     /// Somebody else finished the segment, or the run was closed: what would be put now might be older than
     /// what the next run has put.
-    Over,
+    Overtaken,
     HandOver,
 }
 
@@ -75,7 +79,7 @@ impl SegmentWrite<'_> {
             while !self.is_over().await? {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
-            Ok(End::Over)
+            Ok(End::Overtaken)
         };
         tokio::select! {
             over = watch => over,
@@ -93,8 +97,17 @@ impl SegmentWrite<'_> {
             written.add(&self.part_written(exported, part).await?);
         }
         written.finished_at = Timestamp::now();
-        self.archive().create(&self.folder.written(self.segment), &written).await?;
-        Ok(End::Written)
+        self.finish(&written).await
+    }
+
+    /// Writes the segment's marker. Of two writes of one segment only the one whose marker it is moves the run
+    /// on at once.
+    async fn finish(&self, written: &Written) -> Result<End> {
+        let key = self.folder.written(self.segment);
+        // A creation whose answer was lost finds its own marker.
+        let is_ours = self.archive().create(&key, written).await?
+            || self.archive().require::<Written>(&key).await? == *written;
+        Ok(if is_ours { End::Written } else { End::Overtaken })
     }
 
     fn archive(&self) -> &Archive {

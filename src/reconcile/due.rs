@@ -13,32 +13,43 @@ pub enum Event {
     Started,
     Exported(u32),
     Provisioned,
-    Written,
+    Written(u32),
     /// A job failed for good.
-    Failed,
+    Failed(Stage, u32),
     /// The run is about to be closed: nothing more is enqueued.
     Closing,
 }
 
 /// The jobs that are missing and due after an event.
+///
+/// Exports and writes go through the lanes alike: of each lane, one export and one write are under way. A
+/// write enqueues the next one of its lane whether that is exported or not, and an export only the write that
+/// begins its lane. If both looked whether the other is done, both might see that it is, and enqueue twice. A
+/// write that has begun has its message already: a second one would follow it through the whole lane.
 pub(super) fn due(run: &Run, table: &Table, state: &TableState, event: Event) -> Vec<Job> {
     let segment_job = |segment| SegmentJob::new(&run.run, &table.name, segment);
     let export = |segment| Job::Export(segment_job(segment));
     let write = |segment| Job::Write(segment_job(segment));
     let provision = || Job::Provision(TableJob::new(&run.run, &table.name));
+    let plan = &table.plan;
     match event {
         Event::Started => {
             let wanted = (!state.provisioned && !state.has_failed(Stage::Provision)).then(provision);
-            let exports = next_exports(&table.plan, state).into_iter().map(export);
-            wanted.into_iter().chain(exports).chain(writable(state).map(write)).collect()
+            let exports = next_exports(plan, state).into_iter().map(export);
+            wanted.into_iter().chain(exports).chain(next_writes(plan, state).map(write)).collect()
         }
         Event::Exported(segment) => {
-            let next = table.plan.next_in_lane(segment).filter(|next| !state.exported.contains(next));
-            let written = state.provisioned && !state.written.contains(&segment);
-            next.map(export).into_iter().chain(written.then(|| write(segment))).collect()
+            let next = plan.next_in_lane(segment).filter(|next| !state.exported.contains(next));
+            let first = next_writes(plan, state).filter(|next| *next == segment && plan.begins_lane(segment));
+            next.map(export).into_iter().chain(first.map(write)).collect()
         }
-        Event::Provisioned => writable(state).map(write).collect(),
-        Event::Written | Event::Failed | Event::Closing => Vec::new(),
+        Event::Provisioned => next_writes(plan, state).map(write).collect(),
+        Event::Written(segment) | Event::Failed(Stage::Write, segment) => {
+            let begun = |next: &u32| state.is_write_settled(*next) || state.begun_writes.contains(next);
+            let next = plan.next_in_lane(segment).filter(|next| !begun(next));
+            next.into_iter().map(write).collect()
+        }
+        Event::Failed(..) | Event::Closing => Vec::new(),
     }
 }
 
@@ -48,14 +59,14 @@ fn next_exports(plan: &Plan, state: &TableState) -> Vec<u32> {
     lanes.filter_map(|mut lane| lane.find(|segment| !state.exported.contains(segment))).collect()
 }
 
-/// The segments that can be written now and are not.
-fn writable(state: &TableState) -> impl Iterator<Item = u32> {
-    let exported = state.exported.iter().filter(|_| state.provisioned);
-    exported
-        .filter(|segment| {
-            !state.written.contains(segment) && !state.failed.contains(&(Stage::Write, **segment))
-        })
-        .copied()
+/// The first segment of each lane that is neither written nor refused, if its write is due: the one that
+/// begins a lane once it is exported, any other once the one before it is settled. One of each lane, so
+/// that writes are spread over the partitions of the target.
+fn next_writes(plan: &Plan, state: &TableState) -> impl Iterator<Item = u32> {
+    let lanes = (0..plan.lanes).filter(|_| state.provisioned).map(|lane| plan.lane(lane));
+    lanes
+        .filter_map(|mut lane| lane.find(|segment| !state.is_write_settled(*segment)))
+        .filter(|segment| !plan.begins_lane(*segment) || state.exported.contains(segment))
 }
 
 pub(super) fn is_exported(plan: &Plan, state: &TableState) -> bool {
@@ -86,7 +97,10 @@ pub(super) fn outcome(plan: &Plan, state: &TableState, items_failed: u64) -> Out
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::archive::record::TableRecord;
 
     /// Seven segments in three lanes: 0 1, 2 3, 4 5 6.
     const PLAN: Plan = Plan { segments: 7, lanes: 3, part_bytes: 1, part_raw_bytes: 8, part_items: None };
@@ -102,6 +116,40 @@ mod tests {
     fn with(markers: &[&str], more: &[Vec<String>]) -> TableState {
         let more = more.iter().flatten().map(String::as_str);
         TableState::of(markers.iter().copied().chain(more))
+    }
+
+    fn a_run() -> Run {
+        let account = json!({"account_id": "222222222222", "region": "eu-west-1"});
+        let source = json!({"name": "default", "role_arn": "arn:aws:iam::111111111111:role/source",
+            "account_id": "111111111111", "region": "eu-west-1"});
+        from(json!({"version": 1, "run": "20261123T191544Z-0e4b735c", "tool_version": "0.1.0",
+            "source": source, "backup": account, "requested": {}, "consistent_read": false,
+            "planned_at": "2026-11-23T19:15:44Z", "tables": ["orders"]}))
+    }
+
+    fn a_table() -> Table {
+        let definition = json!({"TableName": "orders", "TableStatus": "ACTIVE",
+            "TableArn": "arn:aws:dynamodb:eu-west-1:111111111111:table/orders",
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}]});
+        let record: TableRecord = from(json!({"version": 1, "table": "orders", "target": "orders",
+            "plan": PLAN, "compression": {"codec": "zstd", "level": 1},
+            "described_at": "2026-11-23T19:15:44Z", "definition": definition}));
+        Table::try_from(record).unwrap()
+    }
+
+    fn from<T: serde::de::DeserializeOwned>(json: serde_json::Value) -> T {
+        serde_json::from_str(&json.to_string()).unwrap()
+    }
+
+    fn writes(markers: &[&str]) -> Vec<u32> {
+        next_writes(&PLAN, &state(markers)).collect()
+    }
+
+    fn due_writes(markers: &[&str], event: Event) -> Vec<u32> {
+        let (run, table) = (a_run(), a_table());
+        let jobs = due(&run, &table, &state(markers), event);
+        jobs.iter().filter(|job| job.stage() == Stage::Write).map(Job::segment).collect()
     }
 
     fn exported() -> Vec<String> {
@@ -123,10 +171,80 @@ mod tests {
     #[test]
     fn only_what_is_exported_and_has_a_target_can_be_written_and_only_once() {
         let exported = ["export/00000.json", "export/00002.json", "export/00004.json"];
-        assert_eq!(writable(&state(&exported)).count(), 0);
-        let ready =
-            [&exported[..], &["provision.json", "write/00000.json", "failed/write-00004.json"]].concat();
-        assert_eq!(writable(&state(&ready)).collect::<Vec<_>>(), [2]);
+        assert_eq!(writes(&exported), [0_u32; 0]);
+        assert_eq!(writes(&[&exported[..], &["provision.json"]].concat()), [0, 2, 4]);
+    }
+
+    #[test]
+    fn each_lane_has_one_write_under_way_which_is_followed_by_the_next_segment() {
+        let begun = [
+            "provision.json",
+            "export/00000.json",
+            "export/00001.json",
+            "write/00000.json",
+            "export/00004.json",
+            "failed/write-00004.json",
+        ];
+        // Lane 0 goes on, lane 1 is not exported, lane 2 passes a refused segment.
+        assert_eq!(writes(&begun), [1, 5]);
+        assert_eq!(due_writes(&begun, Event::Written(0)), [1]);
+        assert_eq!(due_writes(&begun, Event::Failed(Stage::Write, 4)), [5]);
+        assert_eq!(due_writes(&begun, Event::Written(1)), [0_u32; 0]);
+        assert_eq!(
+            due_writes(&[&begun[..], &["write/00005-00000.json"]].concat(), Event::Written(4)),
+            [0_u32; 0]
+        );
+        assert_eq!(due_writes(&begun, Event::Failed(Stage::Export, 2)), [0_u32; 0]);
+    }
+
+    #[test]
+    fn only_the_export_that_begins_a_lane_enqueues_its_write() {
+        let all = ["provision.json", "export/00002.json", "export/00003.json"];
+        assert_eq!(due_writes(&all, Event::Exported(2)), [2]);
+        assert_eq!(due_writes(&all, Event::Exported(3)), [0_u32; 0]);
+        assert_eq!(due_writes(&all[1..], Event::Exported(2)), [0_u32; 0]);
+        let written = [&all[..], &["write/00002.json"]].concat();
+        assert_eq!(due_writes(&written, Event::Exported(3)), [0_u32; 0]);
+        assert_eq!(due_writes(&written, Event::Exported(2)), [0_u32; 0]);
+    }
+
+    /// Whatever the order in which exports and writes come to their end, nothing is left out, nothing is
+    /// enqueued twice, and a lane never has two writes under way.
+    #[test]
+    fn every_segment_is_written_once_in_whatever_order_jobs_end() {
+        for seed in 0..200_u64 {
+            let mut markers = vec!["provision.json".to_owned()];
+            let mut exports: Vec<u32> = vec![0, 2, 4];
+            let (mut writes, mut done) = (Vec::new(), Vec::new());
+            let mut random = seed;
+            while !(exports.is_empty() && writes.is_empty()) {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let pick =
+                    usize::try_from(random >> 40).expect("it is small") % (exports.len() + writes.len());
+                let event = if pick < exports.len() {
+                    let segment = exports.remove(pick);
+                    markers.push(format!("export/{segment:05}.json"));
+                    exports.extend(PLAN.next_in_lane(segment));
+                    Event::Exported(segment)
+                } else {
+                    let segment: u32 = writes[pick - exports.len()];
+                    if !markers.contains(&format!("export/{segment:05}.json")) {
+                        continue; // not yet: its message comes back later
+                    }
+                    writes.retain(|other| *other != segment);
+                    markers.push(format!("write/{segment:05}.json"));
+                    done.push(segment);
+                    Event::Written(segment)
+                };
+                let names: Vec<&str> = markers.iter().map(String::as_str).collect();
+                writes.extend(due_writes(&names, event));
+                let mut lanes: Vec<u32> = writes.iter().map(|segment| PLAN.lane_of(*segment)).collect();
+                lanes.sort_unstable();
+                assert!(lanes.windows(2).all(|pair| pair[0] != pair[1]), "seed {seed}: {writes:?}");
+            }
+            done.sort_unstable();
+            assert_eq!(done, [0, 1, 2, 3, 4, 5, 6], "seed {seed}");
+        }
     }
 
     #[test]

@@ -103,9 +103,11 @@ async fn bury(environment: &Environment, queue: &Queue, received: &Received, rea
         None => None,
     };
     // The run moves on whether the dead-letter queue takes the message or not, and the other way round.
-    let moved = match failed {
-        Some(Task { run, table }) => reconcile::table(environment, &run, &table, Event::Failed).await,
-        None => Ok(()),
+    let moved = match (failed, &job) {
+        (Some(Task { run, table }), Some(job)) => {
+            reconcile::table(environment, &run, &table, Event::Failed(job.stage(), job.segment())).await
+        }
+        _ => Ok(()),
     };
     queue.bury(&received.message, reason).await?;
     moved?;
