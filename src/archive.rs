@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 
 use self::layout::{Layout, RunId, TableFolder};
 use self::manifest::Manifest;
-use self::part::{Part, content_md5};
+use self::part::{Part, content_md5, crc32};
 use self::record::{Report, Run, Table, TableRecord, TableResult};
 pub use self::state::TableState;
 use crate::aws::s3::{Bucket, Creation, Head, NewObject};
@@ -84,8 +84,8 @@ impl Archive {
     }
 
     async fn create_bytes(&self, key: &str, body: Bytes, content_type: &'static str) -> Result<bool> {
-        let content_md5 = content_md5(&body);
-        let object = NewObject { body, content_type, content_md5, metadata: HashMap::new() };
+        let (content_md5, crc32) = (content_md5(&body), crc32(&body));
+        let object = NewObject { body, content_type, content_md5, crc32, metadata: HashMap::new() };
         Ok(self.bucket.create(key, object).await? != Creation::Exists)
     }
 
@@ -208,6 +208,7 @@ impl Archive {
             body: part.body.clone(),
             content_type: "application/octet-stream",
             content_md5: part.md5.clone(),
+            crc32: part.crc32.clone(),
             metadata: head.to_metadata(),
         };
         if let Creation::Created { etag } = self.bucket.create(key, object).await? {

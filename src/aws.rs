@@ -33,7 +33,7 @@ impl Session {
     /// # Errors
     /// A usage error when no region is set.
     pub async fn load() -> Result<Self> {
-        let sdk = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        let sdk = aws_config::defaults(behavior_version())
             .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
             .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
             .load()
@@ -50,8 +50,24 @@ impl Session {
 
     /// Path-style S3 addressing is for endpoints that are not AWS: `<bucket>.localhost` has no name server.
     fn has_endpoint_override(&self) -> bool {
-        self.sdk.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()
+        self.s3_endpoint().is_some()
     }
+
+    /// Whether S3 is spoken to over HTTPS.
+    fn is_encrypted(&self) -> bool {
+        self.s3_endpoint().is_none_or(|endpoint| endpoint.starts_with("https://"))
+    }
+
+    /// Where S3 is, unless it is AWS's.
+    fn s3_endpoint(&self) -> Option<String> {
+        let of_s3 = std::env::var("AWS_ENDPOINT_URL_S3").ok();
+        of_s3.or_else(|| self.sdk.endpoint_url().map(ToOwned::to_owned))
+    }
+}
+
+/// What the SDK's own defaults are, as of a date.
+fn behavior_version() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
 }
 
 /// Attempts of one call, the first included. The SDK's default of 3 gives up within a second, which is

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
-use crate::item::{Key, fault, is_object};
+use crate::item::{ItemReader, Key, Row, fault, is_object};
 use crate::page::ConsumedCapacity;
 use crate::schema::KeySchema;
 use crate::table::TableName;
@@ -25,39 +26,61 @@ const BEFORE_ITEMS: &str = r#"":["#;
 const TAIL: &str = r#"]},"ReturnConsumedCapacity":"TOTAL"}"#;
 const BEFORE_ITEM: &str = r#"{"PutRequest":{"Item":"#;
 const AFTER_ITEM: &str = "}}";
-const FRAME_BYTES: usize = HEAD.len() + TABLE_NAME_BYTES + BEFORE_ITEMS.len() + TAIL.len();
-/// The longest name a table can have.
-const TABLE_NAME_BYTES: usize = 255;
 /// What each item adds to its own bytes, the comma included.
 const ITEM_FRAME_BYTES: usize = BEFORE_ITEM.len() + AFTER_ITEM.len() + 1;
 
-/// Items to put into one table with one request.
+/// Writes the body of a BatchWriteItem request as the items come.
 ///
 /// DynamoDB refuses a request that has a key twice, so whoever fills a batch asks `contains` first.
-#[derive(Default)]
-pub struct Batch {
+pub struct BatchBuilder {
+    table: TableName,
+    max_units: u64,
+    /// The body so far, but for its tail; nothing before the first item.
+    body: Vec<u8>,
     entries: Vec<Entry>,
 }
 
-struct Entry {
-    item: Bytes,
-    key: Key,
+/// Items to put into one table with one request: the body of that request, and what is where in it.
+///
+/// An empty one is what is left of a batch that has been written, and is not for sending.
+pub struct Batch {
+    table: TableName,
+    body: Bytes,
+    entries: Vec<Entry>,
 }
 
-impl Batch {
+#[derive(Clone)]
+struct Entry {
+    /// The place of the item's JSON in the body.
+    item: Range<usize>,
+    key: u128,
+    write_units: u64,
+}
+
+impl BatchBuilder {
+    /// Batches for one table, none of which takes more than `max_units` write units, where there is such a
+    /// limit: a slow table takes a small batch as a whole, but would leave most of a large one unprocessed.
+    pub fn new(table: &TableName, max_units: Option<u64>) -> Self {
+        let max_units = max_units.unwrap_or(u64::MAX);
+        Self { table: table.clone(), max_units, body: Vec::new(), entries: Vec::new() }
+    }
+
     /// Whether one more item stays within the limits. An empty batch takes any item: one that is too large
     /// by itself is for the service to refuse by name.
-    pub fn fits(&self, item: &[u8]) -> bool {
-        self.is_empty() || (self.len() < MAX_ITEMS && self.body_bytes() + item_bytes(item) <= MAX_BODY_BYTES)
+    pub fn fits(&self, row: &Row<'_>) -> bool {
+        let bytes = self.body.len() + ITEM_FRAME_BYTES + row.item.len() + TAIL.len();
+        let units = units(&self.entries).saturating_add(row.write_units());
+        self.is_empty() || (self.len() < MAX_ITEMS && bytes <= MAX_BODY_BYTES && units <= self.max_units)
     }
 
-    pub fn contains(&self, key: &Key) -> bool {
-        self.keys().any(|other| other == key)
+    /// Whether an item with this key is in the batch, the key given by its hash.
+    pub fn contains(&self, key: u128) -> bool {
+        self.entries.iter().any(|entry| entry.key == key)
     }
 
-    /// Adds an item, raw JSON, with its key.
-    pub fn push(&mut self, item: Bytes, key: Key) {
-        self.entries.push(Entry { item, key });
+    /// Adds an item.
+    pub fn push(&mut self, row: &Row<'_>) {
+        self.push_item(row.item, row.key, row.write_units());
     }
 
     pub fn len(&self) -> usize {
@@ -68,65 +91,105 @@ impl Batch {
         self.entries.is_empty()
     }
 
-    /// The keys of the items, in the order they were added.
-    pub fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.entries.iter().map(|entry| &entry.key)
+    /// The batch of the items so far; the builder begins the next one.
+    pub fn finish(&mut self) -> Batch {
+        // The next one will be about as large.
+        let next = Vec::with_capacity(self.body.len() + TAIL.len());
+        let mut body = std::mem::replace(&mut self.body, next);
+        body.extend_from_slice(TAIL.as_bytes());
+        Batch { table: self.table.clone(), body: body.into(), entries: std::mem::take(&mut self.entries) }
     }
 
-    /// The body of a BatchWriteItem request that puts the items into `table` and asks what that cost.
-    pub fn request_body(&self, table: &TableName) -> Bytes {
-        let mut body = Vec::with_capacity(self.body_bytes());
-        for text in [HEAD, table.as_str(), BEFORE_ITEMS] {
-            body.extend_from_slice(text.as_bytes());
+    fn push_item(&mut self, item: &[u8], key: u128, write_units: u64) {
+        if self.is_empty() {
+            for text in [HEAD, self.table.as_str(), BEFORE_ITEMS] {
+                self.body.extend_from_slice(text.as_bytes());
+            }
+        } else {
+            self.body.push(b',');
         }
-        for (index, entry) in self.entries.iter().enumerate() {
-            body.extend_from_slice(if index == 0 { b"" } else { b"," });
-            body.extend_from_slice(BEFORE_ITEM.as_bytes());
-            body.extend_from_slice(&entry.item);
-            body.extend_from_slice(AFTER_ITEM.as_bytes());
-        }
-        body.extend_from_slice(TAIL.as_bytes());
-        body.into()
+        self.body.extend_from_slice(BEFORE_ITEM.as_bytes());
+        let start = self.body.len();
+        self.body.extend_from_slice(item);
+        self.entries.push(Entry { item: start..self.body.len(), key, write_units });
+        self.body.extend_from_slice(AFTER_ITEM.as_bytes());
+    }
+}
+
+impl Batch {
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The hashes of the items' keys, in the order they were added.
+    pub fn key_hashes(&self) -> impl Iterator<Item = u128> {
+        self.entries.iter().map(|entry| entry.key)
+    }
+
+    /// The keys of the items, in the order they were added. They are read from the items each time: this is
+    /// for what went wrong. The error is that of [`Key::of`], when `schema` is not that of the table.
+    pub fn keys(&self, schema: &KeySchema) -> Result<Vec<Key>> {
+        self.entries.iter().map(|entry| Key::of(&self.body[entry.item.clone()], schema)).collect()
+    }
+
+    /// The write units that the items take, at least 1 for each; see [`write_units`](crate::item::write_units).
+    pub fn units(&self) -> u64 {
+        units(&self.entries)
+    }
+
+    /// The body of a BatchWriteItem request that puts the items and asks what that cost. To ask for it again
+    /// copies nothing.
+    pub fn request_body(&self) -> Bytes {
+        self.body.clone()
     }
 
     /// Halves the batch, to find the one item for which the service refuses the whole request. The first
     /// half has the odd item, so only a batch of fewer than two leaves the second empty.
-    pub fn split(mut self) -> (Self, Self) {
-        let second = self.entries.split_off(self.len().div_ceil(2));
-        (self, Self { entries: second })
+    pub fn split(&self) -> (Self, Self) {
+        let (first, second) = self.entries.split_at(self.len().div_ceil(2));
+        (self.of(first), self.of(second))
     }
 
     /// What is left to write after `response`, in the bytes this batch was given, and the write units the
-    /// request consumed. `table` and `schema` are those of the request; an empty batch means all is written.
+    /// request consumed. `schema` is that of the table; an empty batch means all is written.
     ///
     /// The error is retryable and holds no item data: the answer is damaged, or names as unprocessed what
     /// was not in the request. Then nothing is known to be written, and putting all of it again is safe.
-    pub fn unprocessed(
-        mut self,
-        response: &[u8],
-        table: &TableName,
-        schema: &KeySchema,
-    ) -> Result<(Self, f64)> {
+    pub fn unprocessed(self, response: &[u8], schema: &KeySchema) -> Result<(Self, f64)> {
         let answer: Answer<'_> = serde_json::from_slice(response).map_err(|error| refuse(&fault(&error)))?;
         if !is_object(response) {
             return Err(refuse("it is not an object"));
         }
         let consumed_units = answer.consumed_capacity.iter().map(|capacity| capacity.capacity_units).sum();
-        let left = answer.unprocessed_keys(table, schema)?;
-        self.entries.retain(|entry| left.contains(&entry.key));
-        if self.len() != left.len() {
+        if answer.unprocessed_items.get() == "{}" {
+            return Ok((Self { body: Bytes::new(), entries: Vec::new(), ..self }, consumed_units));
+        }
+        let left = unprocessed_keys(answer.unprocessed_items, &self.table, schema)?;
+        let mut entries = self.entries.clone();
+        entries.retain(|entry| left.contains(&entry.key));
+        if entries.len() != left.len() {
             return Err(refuse("an unprocessed item was not in the request"));
         }
-        Ok((self, consumed_units))
+        let rest = if entries.len() == self.len() { self } else { self.of(&entries) };
+        Ok((rest, consumed_units))
     }
 
-    fn body_bytes(&self) -> usize {
-        FRAME_BYTES + self.entries.iter().map(|entry| item_bytes(&entry.item)).sum::<usize>()
+    /// A batch of some of the items.
+    fn of(&self, entries: &[Entry]) -> Self {
+        let mut builder = BatchBuilder::new(&self.table, None);
+        for Entry { item, key, write_units } in entries {
+            builder.push_item(&self.body[item.clone()], *key, *write_units);
+        }
+        builder.finish()
     }
 }
 
-fn item_bytes(item: &[u8]) -> usize {
-    item.len() + ITEM_FRAME_BYTES
+fn units(entries: &[Entry]) -> u64 {
+    entries.iter().map(|entry| entry.write_units).sum()
 }
 
 fn refuse(reason: &str) -> Error {
@@ -139,10 +202,13 @@ fn refuse(reason: &str) -> Error {
 #[serde(rename_all = "PascalCase")]
 struct Answer<'a> {
     #[serde(borrow)]
-    unprocessed_items: HashMap<Cow<'a, str>, Vec<WriteRequest<'a>>>,
+    unprocessed_items: &'a RawValue,
     #[serde(default)]
     consumed_capacity: Vec<ConsumedCapacity>,
 }
+
+/// What is unprocessed, by table.
+type Unprocessed<'a> = HashMap<Cow<'a, str>, Vec<WriteRequest<'a>>>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -158,16 +224,21 @@ struct PutRequest<'a> {
     item: &'a RawValue,
 }
 
-impl Answer<'_> {
-    fn unprocessed_keys(&self, table: &TableName, schema: &KeySchema) -> Result<HashSet<Key>> {
-        if self.unprocessed_items.keys().any(|name| name != table.as_str()) {
-            return Err(refuse("it names another table"));
-        }
-        let requests = self.unprocessed_items.values().flatten();
-        let keys = requests.map(|request| Key::of(request.put_request.item.get().as_bytes(), schema));
-        keys.collect::<Result<_>>()
-            .map_err(|error| refuse("an unprocessed item has no key").with_source(error))
+/// The hashes of the keys in `UnprocessedItems`. The items themselves may be spelt in another way than they
+/// were sent, so their own bytes are not taken.
+fn unprocessed_keys(json: &RawValue, table: &TableName, schema: &KeySchema) -> Result<HashSet<u128>> {
+    let unprocessed: Unprocessed<'_> =
+        serde_json::from_str(json.get()).map_err(|error| refuse(&fault(&error)))?;
+    if unprocessed.keys().any(|name| name != table.as_str()) {
+        return Err(refuse("it names another table"));
     }
+    let mut reader = ItemReader::new(schema);
+    let requests = unprocessed.values().flatten();
+    let keys = requests.map(|request| {
+        let row = reader.read_item(request.put_request.item.get().as_bytes())?;
+        Ok(row.key)
+    });
+    keys.collect::<Result<_>>().map_err(|error| refuse("an unprocessed item has no key").with_source(error))
 }
 
 #[cfg(test)]

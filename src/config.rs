@@ -18,6 +18,7 @@ pub use role::{RoleArn, Secret};
 pub use setting::{Fallback, Form, SETTINGS, Setting};
 pub use source::SourceConfig;
 
+use crate::rate::Budget;
 use reader::Layer;
 use serde::{Deserialize, Serialize};
 use value::{choice, duration, switch, whole_number};
@@ -34,8 +35,7 @@ pub struct Config {
     /// At least one.
     pub sources: Vec<SourceConfig>,
     pub options: ExportOptions,
-    /// Segments of one table in flight at once, across all workers.
-    pub lanes: u32,
+    pub pace: PaceOptions,
     pub concurrency: Concurrency,
     /// A run in which nothing new appears for this long is stalled.
     pub stall_after: Duration,
@@ -80,6 +80,15 @@ pub struct ExportOptions {
     /// Strongly consistent reads, at twice the cost.
     pub consistent_read: bool,
     pub compression: Compression,
+}
+
+/// How fast a table is read and its copy is written, across all workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaceOptions {
+    /// Segments of one table in flight at once.
+    pub lanes: u32,
+    pub read_budget: Budget,
+    pub write_budget: Budget,
 }
 
 /// Jobs of each stage that one worker runs at once.
@@ -170,7 +179,7 @@ impl FromSettings for Config {
             queues: QueueNames::read(reader, environment.as_deref()),
             sources: source::read(reader),
             options: ExportOptions::read(reader),
-            lanes: reader.read("lanes", whole_number(1..=1000)),
+            pace: PaceOptions::read(reader),
             concurrency: Concurrency::read(reader),
             stall_after: read_stall_after(reader),
             visibility_timeout: reader.read("visibility-timeout", duration(SECOND * 10..=HOUR * 12)),
@@ -219,6 +228,16 @@ impl ExportOptions {
     fn read(reader: &mut Reader<'_>) -> Self {
         let consistent_read = reader.read("consistent-read", switch);
         Self { consistent_read, compression: Compression::read(reader) }
+    }
+}
+
+impl PaceOptions {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            lanes: reader.read("lanes", whole_number(1..=1000)),
+            read_budget: reader.read("read-budget", value::budget),
+            write_budget: reader.read("write-budget", value::budget),
+        }
     }
 }
 

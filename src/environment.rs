@@ -16,6 +16,7 @@ use crate::config::{Config, Secret, SourceConfig};
 use crate::error::{Error, Result};
 use crate::message::{Job, Trigger};
 use crate::progress::Progress;
+use crate::rate::TableRates;
 use crate::target::Checked;
 
 /// The two accounts, the archive, the queues and the settings.
@@ -29,6 +30,7 @@ pub struct Environment {
     pub targets: Tables,
     pub progress: Arc<Progress>,
     pub checked_targets: Checked,
+    pub rates: TableRates,
     session: Session,
     sources: HashMap<String, OnceCell<SourceAccount>>,
 }
@@ -67,6 +69,7 @@ impl Environment {
         Ok(Self {
             targets: Tables::new(&session, "backup"),
             checked_targets: Checked::default(),
+            rates: TableRates::default(),
             sources: config.sources.iter().map(|source| (source.name.clone(), OnceCell::new())).collect(),
             config,
             archive,

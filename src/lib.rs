@@ -10,6 +10,7 @@
 //! - [`environment`]: what jobs work with; [`message`]: what the queues carry; [`target`]: the guards of the
 //!   live copy; [`progress`]: counts for whoever watches
 //! - [`archive`]: what lies in the bucket; [`aws`]: the two accounts, the only code that names the SDK
+//! - [`rate`]: read and write budgets
 //! - [`table`], [`schema`], [`plan`], [`page`], [`item`], [`batch`]: pure; no I/O
 //! - [`error`]: what went wrong, and what that means for a message or a command
 
@@ -28,6 +29,7 @@ pub mod message;
 pub mod page;
 pub mod plan;
 pub mod progress;
+pub mod rate;
 pub mod reconcile;
 pub mod schema;
 pub mod shutdown;

@@ -1,34 +1,28 @@
-//! One answer of a Scan, kept as the bytes DynamoDB sent.
+//! One answer of a Scan, read as it arrives and kept as the bytes DynamoDB sent.
 
-use std::io;
-use std::ops::Range;
+mod block;
+mod envelope;
+mod scan;
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
-use crate::item::{fault, is_object};
+use crate::item::fault;
 
-/// The items of one Scan response, each a range of the one body: none is turned into values and back, so a
-/// number keeps its digits and an attribute its place.
+use envelope::Envelope;
+use scan::ItemScan;
+
+const BEFORE_ITEM: &[u8] = br#"{"Item":"#;
+const AFTER_ITEM: &[u8] = b"}\n";
+
+/// The items of one Scan response as lines `{"Item":…}`. None was turned into values and back, so a number
+/// keeps its digits and an attribute its place.
 pub struct Page {
-    body: Bytes,
-    items: Vec<Range<usize>>,
-    last_evaluated_key: Option<Range<usize>>,
+    lines: Vec<u8>,
+    items: usize,
+    last_evaluated_key: Option<Box<RawValue>>,
     consumed_units: f64,
-}
-
-/// The members of a Scan response that matter here (DynamoDB API Reference, “Scan”).
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Response<'a> {
-    #[serde(borrow)]
-    items: Vec<&'a RawValue>,
-    count: usize,
-    #[serde(borrow)]
-    last_evaluated_key: Option<&'a RawValue>,
-    consumed_capacity: Option<ConsumedCapacity>,
 }
 
 /// What a request cost, in read or write units.
@@ -40,44 +34,24 @@ pub(crate) struct ConsumedCapacity {
 }
 
 impl Page {
-    /// Reads a response. The error is retryable and holds no item data: a body that is cut short, is not a
-    /// Scan response or has another number of items than its `Count` was damaged on its way.
-    pub fn parse(body: Bytes) -> Result<Self> {
-        let response: Response<'_> = serde_json::from_slice(&body).map_err(|error| refuse(&fault(&error)))?;
-        let values = || response.items.iter().chain(&response.last_evaluated_key);
-        if !is_object(&body) || !values().all(|value| is_object(value.get().as_bytes())) {
-            return Err(refuse("a value that must be an object is not"));
-        }
-        if response.items.len() != response.count {
-            return Err(refuse(&format!(
-                "it has {} items but counts {}",
-                response.items.len(),
-                response.count
-            )));
-        }
-        let items = response.items.iter().map(|item| place(item, &body)).collect();
-        let last_evaluated_key = response.last_evaluated_key.map(|key| place(key, &body));
-        let consumed_units = response.consumed_capacity.map_or(0.0, |capacity| capacity.capacity_units);
-        Ok(Self { items, last_evaluated_key, consumed_units, body })
+    /// The items, each a line `{"Item":…}` with its newline, in the order of the scan.
+    pub fn lines(&self) -> &[u8] {
+        &self.lines
     }
 
-    /// The items as raw JSON objects, in the order of the scan.
-    pub fn items(&self) -> impl Iterator<Item = &[u8]> {
-        self.items.iter().map(|range| &self.body[range.clone()])
-    }
-
+    /// How many items the page has.
     pub fn len(&self) -> usize {
-        self.items.len()
+        self.items
     }
 
     /// Whether the page has no items. It may still have a key to go on from.
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.items == 0
     }
 
-    /// Where the scan goes on, as raw JSON; none when the segment has been read to its end.
-    pub fn last_evaluated_key(&self) -> Option<&[u8]> {
-        self.last_evaluated_key.clone().map(|range| &self.body[range])
+    /// Where the scan goes on; none when the segment has been read to its end.
+    pub fn last_evaluated_key(&self) -> Option<&RawValue> {
+        self.last_evaluated_key.as_deref()
     }
 
     /// The read capacity units the page cost, 0 if the response does not tell.
@@ -85,39 +59,140 @@ impl Page {
         self.consumed_units
     }
 
-    /// Writes each item as a line `{"Item":…}` and tells how many bytes that made.
-    pub fn write_lines(&self, out: &mut impl io::Write) -> io::Result<u64> {
-        let mut written = 0;
-        for item in self.items() {
-            out.write_all(br#"{"Item":"#)?;
-            written += write_on_one_line(item, out)?;
-            out.write_all(b"}\n")?;
+    /// The memory of the lines, for the next page: see [`PageReader::reusing`].
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.lines
+    }
+}
+
+/// Reads a Scan response piece by piece, as the network cuts it, and copies each item once: into its line.
+///
+/// Any error is retryable and holds no item data: a response that is cut short, is not a Scan response or
+/// has another number of items than its `Count` was damaged on its way. After an error the reader is of no
+/// more use.
+pub struct PageReader {
+    place: Place,
+    envelope: Envelope,
+    lines: Vec<u8>,
+    items: usize,
+}
+
+/// What the next byte of the response belongs to.
+#[derive(Clone, Copy)]
+enum Place {
+    Envelope,
+    Items(Next),
+    Item(ItemScan),
+}
+
+/// What has to come next between items, besides whitespace.
+#[derive(Clone, Copy)]
+enum Next {
+    ItemOrEnd,
+    CommaOrEnd,
+    Item,
+}
+
+impl PageReader {
+    /// A reader that fills `lines`, which is cleared first. A buffer that held a page before has its memory
+    /// mapped already: that is a good part of what a page costs.
+    pub fn reusing(mut lines: Vec<u8>) -> Self {
+        lines.clear();
+        Self { place: Place::Envelope, envelope: Envelope::default(), lines, items: 0 }
+    }
+
+    /// Reads the next bytes of the response, which may be cut anywhere.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            rest = match self.place {
+                Place::Envelope => self.read_envelope(rest)?,
+                Place::Items(next) => self.read_between(next, rest)?,
+                Place::Item(scan) => self.read_item(scan, rest)?,
+            };
         }
-        Ok(written + (self.len() * LINE_FRAME_BYTES) as u64)
+        Ok(())
+    }
+
+    /// Ends a response whose checksum was right, and so holds what DynamoDB sent: items are known by their
+    /// braces, and what is in them is not looked at.
+    pub fn finish(self) -> Result<Page> {
+        if !matches!(self.place, Place::Envelope) {
+            return Err(refuse("it ends within its items"));
+        }
+        let members = self.envelope.members()?;
+        if self.items != members.count {
+            return Err(refuse(&format!("it has {} items but counts {}", self.items, members.count)));
+        }
+        Ok(Page {
+            lines: self.lines,
+            items: self.items,
+            last_evaluated_key: members.last_evaluated_key.map(ToOwned::to_owned),
+            consumed_units: members.consumed_capacity.map_or(0.0, |capacity| capacity.capacity_units),
+        })
+    }
+
+    /// Ends a response that came without a checksum: each item must be JSON, which takes several times as long.
+    pub fn finish_unverified(self) -> Result<Page> {
+        let page = self.finish()?;
+        for line in page.lines.split_inclusive(|byte| *byte == b'\n') {
+            let item = &line[BEFORE_ITEM.len()..line.len() - AFTER_ITEM.len()];
+            serde_json::from_slice::<&RawValue>(item).map_err(|error| refuse(&fault(&error)))?;
+        }
+        Ok(page)
+    }
+
+    fn read_envelope<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8]> {
+        let Some(rest) = self.envelope.read(bytes)? else { return Ok(&[]) };
+        self.place = Place::Items(Next::ItemOrEnd);
+        Ok(rest)
+    }
+
+    fn read_between<'a>(&mut self, next: Next, bytes: &'a [u8]) -> Result<&'a [u8]> {
+        let is_token = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        let Some(at) = bytes.iter().position(is_token) else { return Ok(&[]) };
+        self.place = match (bytes[at], next) {
+            (b'{', Next::ItemOrEnd | Next::Item) => {
+                self.lines.extend_from_slice(BEFORE_ITEM);
+                self.lines.push(b'{');
+                Place::Item(ItemScan::after_brace())
+            }
+            (b',', Next::CommaOrEnd) => Place::Items(Next::Item),
+            (b']', Next::ItemOrEnd | Next::CommaOrEnd) => Place::Envelope,
+            _ => return Err(refuse("its items are not objects with one comma between them")),
+        };
+        Ok(&bytes[at + 1..])
+    }
+
+    fn read_item<'a>(&mut self, mut scan: ItemScan, bytes: &'a [u8]) -> Result<&'a [u8]> {
+        let end = scan.end(bytes)?;
+        let (item, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+        let start = self.lines.len();
+        self.lines.extend_from_slice(item);
+        if scan.has_line_breaks() {
+            put_on_one_line(&mut self.lines[start..]);
+        }
+        self.place = match end {
+            None => Place::Item(scan),
+            Some(_) => {
+                self.lines.extend_from_slice(AFTER_ITEM);
+                self.items += 1;
+                Place::Items(Next::CommaOrEnd)
+            }
+        };
+        Ok(rest)
     }
 }
 
-const LINE_FRAME_BYTES: usize = br#"{"Item":}"#.len() + b"\n".len();
-
-/// Writes JSON without its line breaks. In a string a line break is always escaped, so one that is found can
-/// only be whitespace between tokens.
-fn write_on_one_line(json: &[u8], out: &mut impl io::Write) -> io::Result<u64> {
-    if !json.contains(&b'\n') && !json.contains(&b'\r') {
-        out.write_all(json)?;
-        return Ok(json.len() as u64);
+/// Makes the line breaks of an item spaces: a line is an item. They can only be between tokens, and stay
+/// whitespace there, since without any two tokens might become one.
+#[cold]
+fn put_on_one_line(item: &mut [u8]) {
+    for byte in item {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
     }
-    let mut written = 0;
-    for piece in json.split(|byte| matches!(byte, b'\n' | b'\r')) {
-        out.write_all(piece)?;
-        written += piece.len() as u64;
-    }
-    Ok(written)
-}
-
-/// Where in `body` a value that was borrowed from it lies.
-fn place(value: &RawValue, body: &[u8]) -> Range<usize> {
-    let start = value.get().as_ptr().addr() - body.as_ptr().addr();
-    start..start + value.get().len()
 }
 
 fn refuse(reason: &str) -> Error {

@@ -17,7 +17,8 @@ const ONE_SEGMENT_BELOW_BYTES: u64 = 64 * MIB;
 /// DynamoDB updates a table's size and item count about every six hours (DynamoDB API Reference,
 /// “TableDescription”), so those of a younger table say nothing.
 const SIZE_LAG: Duration = Duration::from_secs(6 * 60 * 60);
-const MIN_PART_BYTES: u64 = 16 * MIB;
+/// A part is held in memory until it is put, in each export slot; and it is what a resumed export reads back.
+const MIN_PART_BYTES: u64 = 8 * MIB;
 const MAX_PART_BYTES: u64 = 256 * MIB;
 /// Bounds the uncompressed side of a part whose items compress far better than usual (4 to 1).
 const RAW_BYTES_PER_PART_BYTE: u64 = 8;
@@ -42,6 +43,12 @@ pub struct Plan {
     /// The number of items at which a part closes, if that comes first; `None` for no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_items: Option<u64>,
+    /// Read units a second for the whole table, of which each lane takes its part; `None` for no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_budget: Option<u64>,
+    /// Write units a second for the whole copy, of which each lane takes its part; `None` for no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_budget: Option<u64>,
 }
 
 impl Plan {
@@ -56,16 +63,25 @@ impl Plan {
             part_bytes,
             part_raw_bytes: part_bytes * RAW_BYTES_PER_PART_BYTE,
             part_items: None,
+            read_budget: None,
+            write_budget: None,
         }
     }
 
-    /// Keeps a part to what a copy that takes so many write units a second can take in a quarter of an hour: a
-    /// part is the least that a write job can finish.
+    /// Keeps reads and writes to so many units a second, and a part to the items of one unit that a lane can
+    /// write in a quarter of an hour: a part is the least that a write job can finish.
     #[must_use]
-    pub fn within_write_units(mut self, units_per_second: u64) -> Self {
-        let items = units_per_second.saturating_mul(PART_SECONDS) / u64::from(self.lanes);
+    pub fn within_budgets(mut self, read_units: u64, write_units: u64) -> Self {
+        let items = write_units.saturating_mul(PART_SECONDS) / u64::from(self.lanes);
         self.part_items = Some(items.max(MIN_PART_ITEMS));
+        self.read_budget = Some(read_units);
+        self.write_budget = Some(write_units);
         self
+    }
+
+    /// A lane's part of a budget, in units a second.
+    pub fn lane_units(&self, budget: Option<u64>) -> f64 {
+        budget.map_or(f64::INFINITY, |units| units as f64 / f64::from(self.lanes))
     }
 
     /// The segments of a lane: together the lanes hold each segment once, and their sizes differ by at most
@@ -144,8 +160,8 @@ mod tests {
     }
 
     #[test]
-    fn parts_grow_with_the_table_between_16_and_256_mebibytes() {
-        assert_eq!(Plan::new(0, 0, OLD, 8).part_bytes, 16 * MIB);
+    fn parts_grow_with_the_table_between_8_and_256_mebibytes() {
+        assert_eq!(Plan::new(0, 0, OLD, 8).part_bytes, 8 * MIB);
         assert_eq!(Plan::new(40_000 * 20 * MIB, 0, OLD, 8).part_bytes, 20 * MIB);
         let large = Plan::new(u64::MAX, 0, OLD, 8);
         assert_eq!((large.part_bytes, large.part_raw_bytes), (256 * MIB, 2048 * MIB));
@@ -153,13 +169,14 @@ mod tests {
 
     #[test]
     fn parts_are_small_where_the_copy_takes_few_writes() {
-        let items = |units| Plan::new(GIB, 0, OLD, 4).within_write_units(units).part_items;
+        let items = |units| Plan::new(GIB, 0, OLD, 4).within_budgets(1, units).part_items;
         assert_eq!((items(1), items(40), items(u64::MAX)), (Some(1000), Some(9000), Some(u64::MAX / 4)));
     }
 
     #[test]
     fn a_lane_leads_from_its_first_segment_to_its_last() {
-        let plan = Plan { segments: 7, lanes: 3, part_bytes: 1, part_raw_bytes: 8, part_items: None };
+        let plan =
+            Plan { segments: 7, lanes: 3, part_bytes: 1, part_raw_bytes: 8, ..Plan::new(0, 0, OLD, 1) };
         assert_eq!((plan.lane(0), plan.lane(1), plan.lane(2)), (0..2, 2..4, 4..7));
         assert_eq!(
             (plan.next_in_lane(4), plan.next_in_lane(5), plan.next_in_lane(6)),
@@ -186,7 +203,7 @@ mod tests {
         fn each_segment_knows_its_lane_and_the_lane_its_next_segment(
             (segments, lanes) in (1u32..=40_000).prop_flat_map(|n| (Just(n), 1..=n.min(500))),
         ) {
-            let plan = Plan { segments, lanes, part_bytes: 1, part_raw_bytes: 8, part_items: None };
+            let plan = Plan { segments, lanes, part_bytes: 1, part_raw_bytes: 8, ..Plan::new(0, 0, OLD, 1) };
             for lane in 0..lanes {
                 let range = plan.lane(lane);
                 for segment in range.clone() {

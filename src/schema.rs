@@ -43,6 +43,7 @@ pub struct TableDefinition {
     /// Zeros for an on-demand table.
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     pub on_demand_throughput: Option<OnDemandThroughput>,
+    pub warm_throughput: Option<WarmThroughput>,
     /// Absent from a table of the class `STANDARD`.
     pub table_class_summary: Option<TableClassSummary>,
     pub stream_specification: Option<StreamSpecification>,
@@ -134,6 +135,15 @@ pub struct OnDemandThroughput {
     pub max_write_request_units: Option<i64>,
 }
 
+/// The units a second that a table takes at once; it grows with use (DynamoDB Developer Guide, “Understanding
+/// DynamoDB warm throughput”).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct WarmThroughput {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_units_per_second: Option<u64>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct TableClassSummary {
@@ -191,10 +201,20 @@ impl TableDefinition {
         Some(format!("{reason} (status {})", self.table_status))
     }
 
-    /// The write units a second that the table is provisioned with; `None` for one that is paid by request.
-    pub fn provisioned_write_units(&self) -> Option<u64> {
-        let provisioned = self.billing_mode() == BillingMode::Provisioned;
-        self.provisioned_throughput.as_ref().filter(|_| provisioned).map(|units| units.write_capacity_units)
+    /// What the table is provisioned with; `None` for one that is paid by request.
+    pub fn provisioned_units(&self) -> Option<&ProvisionedThroughput> {
+        let is_provisioned = self.billing_mode() == BillingMode::Provisioned;
+        self.provisioned_throughput.as_ref().filter(|_| is_provisioned)
+    }
+
+    /// The write units a second that the table takes at once, where that is told.
+    pub fn warm_write_units(&self) -> Option<u64> {
+        self.warm_throughput.as_ref().and_then(|warm| warm.write_units_per_second)
+    }
+
+    /// The average size of an item in bytes, if the table has any as far as is known.
+    pub fn item_bytes(&self) -> Option<f64> {
+        (self.item_count > 0).then(|| self.table_size_bytes as f64 / self.item_count as f64)
     }
 
     /// When the table was created.

@@ -1,6 +1,6 @@
 //! A part: lines of `{"Item":{…}}`, compressed as one frame, with the MD5 that the manifest lists.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +26,8 @@ pub struct Part {
     pub body: Bytes,
     /// Base64 of the body's MD5.
     pub md5: String,
+    /// Base64 of the body's CRC32.
+    pub crc32: String,
     pub items: u64,
 }
 
@@ -34,27 +36,33 @@ enum Encoder {
     Gzip(GzEncoder<Vec<u8>>),
 }
 
+/// What a part may have grown beyond its size when it is closed: a page is compressed whole.
+const SLACK_BYTES: u64 = 2 << 20;
+
 impl PartWriter {
-    pub fn new(compression: Compression) -> io::Result<Self> {
+    /// Begins a part that is to be closed at about `part_bytes`, compressed. Its memory is reserved at once,
+    /// and used as it fills: a buffer that grows by doubling would be copied, and take three times as much.
+    pub fn new(compression: Compression, part_bytes: u64) -> io::Result<Self> {
+        let capacity = usize::try_from(part_bytes + SLACK_BYTES).unwrap_or_default();
+        let body = Vec::with_capacity(capacity);
         let encoder = match compression {
             Compression::Zstd(level) => {
-                let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), level)?;
+                let mut encoder = zstd::stream::write::Encoder::new(body, level)?;
                 encoder.include_checksum(true)?;
                 Encoder::Zstd(encoder)
             }
-            Compression::Gzip(level) => {
-                Encoder::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::new(level)))
-            }
+            Compression::Gzip(level) => Encoder::Gzip(GzEncoder::new(body, flate2::Compression::new(level))),
         };
         Ok(Self { encoder, items: 0, raw_bytes: 0 })
     }
 
     /// Appends every item of a page.
     pub fn append(&mut self, page: &Page) -> io::Result<()> {
-        self.raw_bytes += match &mut self.encoder {
-            Encoder::Zstd(encoder) => page.write_lines(encoder)?,
-            Encoder::Gzip(encoder) => page.write_lines(encoder)?,
-        };
+        match &mut self.encoder {
+            Encoder::Zstd(encoder) => encoder.write_all(page.lines())?,
+            Encoder::Gzip(encoder) => encoder.write_all(page.lines())?,
+        }
+        self.raw_bytes += page.lines().len() as u64;
         self.items += page.len() as u64;
         Ok(())
     }
@@ -81,14 +89,19 @@ impl PartWriter {
             Encoder::Zstd(encoder) => encoder.finish()?,
             Encoder::Gzip(encoder) => encoder.finish()?,
         };
-        let md5 = content_md5(&body);
-        Ok(Part { body: body.into(), md5, items: self.items })
+        let (md5, crc32) = (content_md5(&body), crc32(&body));
+        Ok(Part { body: body.into(), md5, crc32, items: self.items })
     }
 }
 
 /// Base64 of the MD5: the form of S3's `Content-MD5` and of DynamoDB's manifests.
 pub fn content_md5(body: &[u8]) -> String {
     STANDARD.encode(Md5::digest(body))
+}
+
+/// Base64 of the CRC32, most significant byte first: the form of S3's `x-amz-checksum-crc32`.
+pub fn crc32(body: &[u8]) -> String {
+    STANDARD.encode(crc32fast::hash(body).to_be_bytes())
 }
 
 /// Reads the lines of a part's body, one at a time.
@@ -149,6 +162,7 @@ pub fn unreadable(key: &str) -> impl Fn(io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::PageReader;
 
     fn page(items: &[&str]) -> Page {
         let body = format!(
@@ -157,7 +171,8 @@ mod tests {
             items.len(),
             items.len()
         );
-        Page::parse(body.into()).expect("a page")
+        let mut reader = PageReader::reusing(Vec::new());
+        reader.feed(body.as_bytes()).and_then(|()| reader.finish()).expect("a page")
     }
 
     fn lines(reader: &mut PartReader) -> Vec<String> {
@@ -171,7 +186,7 @@ mod tests {
     #[test]
     fn lines_come_back_as_they_were_written_with_either_codec() {
         for compression in [Compression::Zstd(1), Compression::Gzip(6)] {
-            let mut writer = PartWriter::new(compression).expect("a writer");
+            let mut writer = PartWriter::new(compression, 1 << 20).expect("a writer");
             writer.append(&page(&[r#"{"pk":{"S":"a"}}"#, r#"{"pk":{"S":"é\n"}}"#])).expect("appended");
             writer.append(&page(&[r#"{"pk":{"N":"-0"}}"#])).expect("appended");
             let part = writer.finish().expect("finished");
@@ -190,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_flipped_byte_is_found_before_the_first_line() {
-        let writer = PartWriter::new(Compression::Zstd(1)).expect("a writer");
+        let writer = PartWriter::new(Compression::Zstd(1), 1 << 20).expect("a writer");
         let part = writer.finish().expect("finished");
         let mut body = part.body.to_vec();
         body[3] ^= 1;

@@ -1,27 +1,40 @@
 //! DynamoDB: tables described, scanned, created and written as DynamoDB's own JSON.
 
+mod batch_write;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
-use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItem, BatchWriteItemOutput};
 use aws_sdk_dynamodb::operation::create_table::{CreateTable, CreateTableOutput};
 use aws_sdk_dynamodb::operation::describe_table::{DescribeTable, DescribeTableOutput};
 use aws_sdk_dynamodb::operation::scan::{Scan, ScanOutput};
 use aws_sdk_dynamodb::types::Tag;
-use aws_smithy_runtime_api::client::interceptors::context::Output;
+use aws_smithy_runtime_api::client::interceptors::context::{InterceptorContext, Output};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Session;
+use self::batch_write::BatchWrites;
 use super::failure::{code, failure};
-use super::wire::RawCall;
-use crate::error::{Error, Result};
+use super::wire::{AnswerStream, Integrity, RawCall};
+use super::{ATTEMPT_TIMEOUT, Session};
+use crate::error::{Context, Error, Result};
+use crate::page::{Page, PageReader};
+use crate::rate::Throttle;
 use crate::table::TableName;
 
 /// The DynamoDB tables of one account and region.
 #[derive(Clone, Debug)]
 pub struct Tables {
-    client: Client,
+    /// Describes, creates and tags tables.
+    control: Client,
+    /// Reads items.
+    scans: Client,
+    /// Writes items.
+    batch_writes: BatchWrites,
 }
 
 /// One page of a segment's Scan.
@@ -34,6 +47,9 @@ pub struct ScanRequest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exclusive_start_key: Option<&'a RawValue>,
     pub consistent_read: bool,
+    /// The most items of the page, none for as many as fit into 1 MB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
     pub return_consumed_capacity: &'static str,
 }
 
@@ -50,17 +66,20 @@ impl Tables {
     /// `purpose` names the retry partition: without one of its own, the clients of two accounts would spend
     /// each other's retry quota (SDK documentation, `RetryPartition`).
     pub fn new(session: &Session, purpose: &str) -> Self {
-        let config = aws_sdk_dynamodb::config::Builder::from(&session.sdk)
-            .retry_partition(
-                RetryPartition::custom(format!("dynamodb-{purpose}")).token_bucket(retry_quota()).build(),
-            )
-            .build();
-        Self { client: Client::from_conf(config) }
+        let partition =
+            RetryPartition::custom(format!("dynamodb-{purpose}")).token_bucket(retry_quota()).build();
+        let config = aws_sdk_dynamodb::config::Builder::from(&session.sdk).retry_partition(partition.clone());
+        let scans = config.clone().retry_classifier(ThrottlesAreOurs);
+        Self {
+            control: Client::from_conf(config.build()),
+            scans: Client::from_conf(scans.build()),
+            batch_writes: BatchWrites::new(&session.sdk, partition),
+        }
     }
 
     /// The names of all tables, in the order DynamoDB lists them (pages of 100).
     pub async fn list(&self) -> Result<Vec<TableName>> {
-        let mut pages = self.client.list_tables().into_paginator().items().send();
+        let mut pages = self.control.list_tables().into_paginator().items().send();
         let mut names = Vec::new();
         while let Some(name) = pages.next().await {
             let name = name.map_err(|error| failure(&error, "list the tables"))?;
@@ -78,7 +97,7 @@ impl Tables {
             || Output::erase(DescribeTableOutput::builder().build()),
             body,
         );
-        let operation = self.client.describe_table().table_name(table.as_str());
+        let operation = self.control.describe_table().table_name(table.as_str());
         match operation.customize().interceptor(call.clone()).send().await {
             Ok(_) => table_member(&call.answer()).map(Some),
             Err(error) if code(&error) == Some("ResourceNotFoundException") => Ok(None),
@@ -86,50 +105,36 @@ impl Tables {
         }
     }
 
-    /// One Scan page, its checksum verified, as bytes.
-    pub async fn scan(&self, request: &ScanRequest<'_>) -> Result<Bytes> {
+    /// One Scan page, sliced while it arrives and its checksum verified. `buffer` is a page's that is no longer
+    /// needed: its memory is used again.
+    pub async fn scan(&self, request: &ScanRequest<'_>, buffer: Vec<u8>) -> Result<Page, CallError> {
         let call = RawCall::new(
             "DynamoDB_20120810.Scan",
             &Scan::new(),
             || Output::erase(ScanOutput::builder().build()),
             json(request),
-        );
-        let operation = self.client.scan().table_name(request.table_name.as_str());
-        operation
-            .customize()
-            .interceptor(call.clone())
-            .send()
-            .await
-            .map_err(|error| failure(&error, format!("scan table {}", request.table_name)))?;
-        Ok(call.answer())
+        )
+        .streamed();
+        let step = || format!("scan table {}", request.table_name);
+        let operation = self.scans.scan().table_name(request.table_name.as_str());
+        let sent = operation.customize().interceptor(call.clone()).send().await;
+        sent.map_err(|error| call_error(&error, step()))?;
+        let reading = tokio::time::timeout(ATTEMPT_TIMEOUT, read_page(call.stream(), buffer)).await;
+        let page = reading.unwrap_or_else(|late| Err(Error::retryable("read the page").with_source(late)));
+        page.context(step()).map_err(CallError::Failed)
     }
 
     /// Sends a BatchWriteItem body and gives the answer's body.
-    ///
-    /// # Errors
-    /// [`Rejected`](BatchError::Rejected) when DynamoDB refuses the content of the request as a whole.
-    pub async fn batch_write(&self, table: &TableName, body: Bytes) -> Result<Bytes, BatchError> {
-        let call = RawCall::new(
-            "DynamoDB_20120810.BatchWriteItem",
-            &BatchWriteItem::new(),
-            || Output::erase(BatchWriteItemOutput::builder().build()),
-            body,
-        );
-        let operation = self.client.batch_write_item().request_items(table.as_str(), Vec::new());
-        match operation.customize().interceptor(call.clone()).send().await {
-            Ok(_) => Ok(call.answer()),
-            Err(error) => {
-                let code = code(&error).map(ToOwned::to_owned);
-                let error = failure(&error, format!("write to table {table}"));
-                Err(match code.as_deref() {
-                    Some("ValidationException" | "ItemCollectionSizeLimitExceededException") => {
-                        BatchError::Rejected(error)
-                    }
-                    // A table that has just become ACTIVE is not known to all of DynamoDB at once.
-                    Some("ResourceNotFoundException") => BatchError::Failed(error.into_retryable()),
-                    _ => BatchError::Failed(error),
-                })
-            }
+    pub async fn batch_write(&self, table: &TableName, body: Bytes) -> Result<Bytes, CallError> {
+        match self.batch_writes.send(body).await {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(match code(&error) {
+                // A table that has just become ACTIVE is not known to all of DynamoDB at once.
+                Some("ResourceNotFoundException") => {
+                    CallError::Failed(failure(&error, format!("write to table {table}")).into_retryable())
+                }
+                _ => call_error(&error, format!("write to table {table}")),
+            }),
         }
     }
 
@@ -141,7 +146,7 @@ impl Tables {
             || Output::erase(CreateTableOutput::builder().build()),
             json(request),
         );
-        let operation = self.client.create_table().table_name(table.as_str());
+        let operation = self.control.create_table().table_name(table.as_str());
         match operation.customize().interceptor(call).send().await {
             Ok(_) => Ok(TableCreation::Begun),
             Err(error) if code(&error) == Some("ResourceInUseException") => Ok(TableCreation::Begun),
@@ -159,7 +164,7 @@ impl Tables {
         let mut next = None;
         loop {
             let page = self
-                .client
+                .control
                 .list_tags_of_resource()
                 .resource_arn(table_arn)
                 .set_next_token(next)
@@ -177,7 +182,7 @@ impl Tables {
     /// Adds tags to a table.
     pub async fn tag(&self, table_arn: &str, tags: &[(String, String)]) -> Result<()> {
         let step = || format!("tag {table_arn}");
-        let mut request = self.client.tag_resource().resource_arn(table_arn);
+        let mut request = self.control.tag_resource().resource_arn(table_arn);
         for (key, value) in tags {
             let tag = Tag::builder().key(key).value(value).build();
             request = request.tags(tag.map_err(|error| Error::permanent(step()).with_source(error))?);
@@ -193,12 +198,97 @@ fn retry_quota() -> TokenBucket {
     TokenBucket::builder().capacity(1000).refill_rate(50.0).build()
 }
 
-/// Why a batch was not written.
+/// Why a read or a write of items did not succeed.
 #[derive(Debug)]
-pub enum BatchError {
-    /// At least one of its items can never be written as it stands; which one, the service does not say.
+pub enum CallError {
+    /// The table, or a part of it, is short of capacity. The SDK does not try again: how long to wait and how
+    /// much to slow down is for whoever paces the calls.
+    Throttled(Throttle, Error),
+    /// The content of the request is refused as a whole: at least one of its items can never be written as it
+    /// stands; which one, the service does not say.
     Rejected(Error),
     Failed(Error),
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Throttled(_, error) | CallError::Rejected(error) | CallError::Failed(error) => error,
+        }
+    }
+}
+
+fn call_error<E>(error: &SdkError<E, HttpResponse>, step: String) -> CallError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let answer = error.raw_response().and_then(|response| response.body().bytes()).unwrap_or_default();
+    match code(error) {
+        Some(code) if is_throttle(code) => CallError::Throttled(throttle(answer), failure(error, step)),
+        Some("ValidationException" | "ItemCollectionSizeLimitExceededException") => {
+            CallError::Rejected(failure(error, step))
+        }
+        _ => CallError::Failed(failure(error, step)),
+    }
+}
+
+/// The codes of a table that is short of capacity (DynamoDB API Reference, “BatchWriteItem”, “Errors”).
+fn is_throttle(code: &str) -> bool {
+    matches!(code, "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded")
+}
+
+/// What is short of capacity, by the first of the answer's reasons that says so. The exceptions spell the
+/// member in different cases (DynamoDB API Reference, “ThrottlingReason”).
+fn throttle(answer: &[u8]) -> Throttle {
+    #[derive(Deserialize)]
+    struct Reasons {
+        #[serde(alias = "ThrottlingReasons", alias = "throttlingReasons", default)]
+        reasons: Vec<Reason>,
+    }
+    #[derive(Deserialize)]
+    struct Reason {
+        #[serde(alias = "Reason", default)]
+        reason: String,
+    }
+    let reasons = serde_json::from_slice::<Reasons>(answer).map(|answer| answer.reasons).unwrap_or_default();
+    reasons.first().map_or(Throttle::Unknown, |first| Throttle::of(&first.reason))
+}
+
+/// Leaves throttles to whoever paces the calls; what else may pass, the SDK tries again as ever.
+#[derive(Debug)]
+struct ThrottlesAreOurs;
+
+impl ClassifyRetry for ThrottlesAreOurs {
+    fn classify_retry(&self, call: &InterceptorContext) -> RetryAction {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(rename = "__type")]
+            code: String,
+        }
+        let answer = call.response().filter(|response| response.status().as_u16() == 400);
+        let body = answer.and_then(|answer| answer.body().bytes()).unwrap_or_default();
+        match serde_json::from_slice::<Answer>(body) {
+            Ok(answer) if answer.code.rsplit('#').next().is_some_and(is_throttle) => {
+                RetryAction::RetryForbidden
+            }
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "throttles are paced by the caller"
+    }
+}
+
+async fn read_page(mut answer: AnswerStream, buffer: Vec<u8>) -> Result<Page> {
+    let mut page = PageReader::reusing(buffer);
+    while let Some(bytes) = answer.next().await? {
+        page.feed(&bytes)?;
+    }
+    match answer.verify()? {
+        Integrity::Verified => page.finish(),
+        Integrity::Unknown => page.finish_unverified(),
+    }
 }
 
 fn json(request: &impl Serialize) -> Bytes {

@@ -91,6 +91,10 @@ pub static SETTINGS: &[Setting] = &[
 
     Setting::new(PACE, "lanes", "COUNT",
         "Segments of one table in flight at once, across all workers").default("4"),
+    Setting::new(PACE, "read-budget", "UNITS|PERCENT%",
+        "Read units a second to take of each source table, or percent of what it has").default("50%"),
+    Setting::new(PACE, "write-budget", "UNITS|PERCENT%",
+        "Write units a second to take of each copy, or percent of what it has").default("100%"),
     Setting::new(PACE, "trigger-concurrency", "COUNT",
         "Triggers one worker handles at once").default("1"),
     Setting::new(PACE, "export-concurrency", "COUNT",

@@ -58,14 +58,17 @@ fn a_bucket_and_a_role_are_enough() {
     assert_eq!(config.queues.trigger, "dynamodb-backup-trigger");
     assert_eq!(config.options, ExportOptions { consistent_read: false, compression: Compression::Zstd(1) });
     assert_eq!(config.concurrency, Concurrency { trigger: 1, export: 8, provision: 4, write: 8 });
-    assert_eq!((config.lanes, config.stall_after, config.visibility_timeout), (4, HOUR * 6, SECOND * 120));
+    assert_eq!(
+        (config.pace.lanes, config.stall_after, config.visibility_timeout),
+        (4, HOUR * 6, SECOND * 120)
+    );
     assert_eq!((config.shutdown_grace, config.hand_over_after), (SECOND * 100, HOUR / 4));
     assert!(!config.adopt_existing);
 }
 
 #[test]
 fn flags_win_over_variables_and_those_over_parameters() {
-    let lanes = |given: &[_]| resolve_with(given).config.lanes;
+    let lanes = |given: &[_]| resolve_with(given).config.pace.lanes;
     let all = [("--lanes", "7"), ("BACKUP_LANES", "8"), ("/lanes", "9")];
     assert_eq!([lanes(&all), lanes(&all[1..]), lanes(&all[2..])], [7, 8, 9]);
 }

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use tracing_subscriber::EnvFilter;
 
 use super::mistake::Wrong;
+use crate::rate::Budget;
 use crate::table::Pattern;
 
 pub(super) type Parsed<T> = Result<T, Wrong>;
@@ -117,6 +118,12 @@ pub(super) fn patterns(text: &str) -> Parsed<Vec<Pattern>> {
     parsed.map_err(|error| Wrong::new(error.to_string(), "give for example orders-*,users"))
 }
 
+/// Units a second, or percent of what a table has.
+pub(super) fn budget(text: &str) -> Parsed<Budget> {
+    let mend = "give units a second such as 400, or 1% to 100% of what a table has";
+    Budget::parse(text).ok_or_else(|| Wrong::new("not a budget", mend))
+}
+
 /// A filter that [`EnvFilter`] accepts.
 pub(super) fn log_filter(text: &str) -> Parsed<String> {
     let mend = "give a level or targets with levels, for example info,dynamodb_backup=debug";
@@ -175,6 +182,14 @@ mod tests {
         let wrong = duration(MINUTE..=MINUTE * 720)("13h").unwrap_err();
         let mend = "give for example 90s, 15m or 6h, from 1m to 12h";
         assert_eq!(wrong, Wrong::new("too short or too long", mend));
+    }
+
+    #[test]
+    fn a_budget_is_units_or_percent_and_a_bad_one_says_so() {
+        assert_eq!(budget("400").unwrap(), Budget::Units(400));
+        assert_eq!(budget("50%").unwrap(), Budget::Percent(50));
+        let mend = "give units a second such as 400, or 1% to 100% of what a table has";
+        assert_eq!(budget("150%").unwrap_err(), Wrong::new("not a budget", mend));
     }
 
     #[test]

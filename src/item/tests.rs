@@ -3,8 +3,10 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::reference::{a_line, read_by_definition, table_key};
 use super::*;
 use crate::error::Kind;
+use crate::schema::{KeyAttribute, KeyType};
 
 fn schema(partition: (&str, KeyType), sort: Option<(&str, KeyType)>) -> KeySchema {
     let attribute = |(name, kind): (&str, KeyType)| KeyAttribute { name: name.to_owned(), kind };
@@ -92,6 +94,75 @@ fn a_refused_item_is_described_without_its_data() {
 }
 
 #[test]
+fn a_key_attribute_that_is_there_twice_or_is_no_scalar_is_named() {
+    for twice in [
+        r#"{"pk":{"S":"a"},"sk":{"N":"1"},"pk":{"S":"a"}}"#,
+        r#"{"pk":{"S":"a"},"sk":{"N":"1"},"\u0070k":{"L":[]},"pk":{"S":"b"}}"#,
+    ] {
+        assert_eq!(refusal(twice), r#"the item's key attribute "pk" is there twice"#);
+    }
+    for other in
+        [r#"{"BOOL":true}"#, r#"{"NULL":true}"#, r#"{"M":{}}"#, r#"{"L":[{"N":"1"}]}"#, r#"{"NS":["1"]}"#]
+    {
+        let item = format!(r#"{{"pk":{{"S":"a"}},"sk":{other}}}"#);
+        assert_eq!(
+            refusal(&item),
+            r#"the item's key attribute "sk" is not a string, number or binary value"#
+        );
+    }
+}
+
+#[test]
+fn the_hash_of_a_key_is_what_it_has_always_been() {
+    let key = key(r#"{"sk":{"N":"-01.50E1"},"pk":{"S":"a\n\u00e9\"/"}}"#);
+    assert_eq!(key.hash128(), 0xbdcd_bfc8_78a3_f0b5_bf47_5273_ab03_187b);
+    let binary = Key::of(br#"{"id":{"B":"AQID"}}"#, &schema(("id", KeyType::B), None)).unwrap();
+    assert_eq!(binary.hash128(), 0x794c_a965_8c15_4384_cff0_d95d_fae1_221c);
+}
+
+#[test]
+fn a_row_has_the_item_of_the_line_with_the_hash_of_its_key_and_its_size() {
+    let schema = string_and_number();
+    let mut reader = ItemReader::new(&schema);
+    let item = r#"{"x":{"M":{"pk":{"S":"no"}}},"\u0070k":{"S":"\u00e9"}, "sk" : {"N":"1.50"}}"#;
+    let row = reader.read_line(format!(" {{ \"Item\" : {item} }}\r\n").as_bytes()).unwrap().size_bytes;
+    assert_eq!(row, 1 + 3 + 1 + 2 + 2 + 2 + 2 + 2 + 3);
+    let line = format!(r#"{{"Item":{item}}}"#);
+    let row = reader.read_line(line.as_bytes()).unwrap();
+    assert_eq!(row.item, item.as_bytes());
+    assert_eq!(row.key, key(item).hash128());
+    assert_eq!(reader.read_item(format!(" {item}\n").as_bytes()).unwrap().item, item.as_bytes());
+}
+
+#[test]
+fn a_reader_that_refused_a_line_reads_the_next_as_if_it_were_its_first() {
+    let schema = string_and_number();
+    let mut reader = ItemReader::new(&schema);
+    let good = br#"{"pk":{"S":"a"},"sk":{"N":"1"}}"#;
+    let first = reader.read_item(good).unwrap().key;
+    for bad in [r#"{"pk":{"S":"b"},"sk":{"N":"x"}}"#, r#"{"pk":{"S":"b"}}"#, r#"{"pk":{"S":"b"},"#] {
+        assert_eq!(reader.read_item(bad.as_bytes()).map(|_| ()).unwrap_err().kind(), Kind::Permanent);
+        assert_eq!(reader.read_item(good).unwrap().key, first);
+    }
+}
+
+#[test]
+fn a_line_or_number_that_is_refused_is_described_without_its_data() {
+    let schema = string_and_number();
+    let read =
+        |line: &str| ItemReader::new(&schema).read_line(line.as_bytes()).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(
+        read(r#"{"Item":{"pk":{"S":"a"},"sk":{"N":"1"},"x":{"N":"secret"}}}"#),
+        "the item is not readable: a number is not a decimal number"
+    );
+    assert_eq!(
+        read(r#"{"Item":{"pk":{"S":"a"},"sk":{"N":"1"},"x":{"secret":"1"}}}"#),
+        "the line is not an item: a value of an unknown type at byte 45"
+    );
+    assert_eq!(read(r#"{"Keys":{}}"#), "the line is not an item: another member than `Item` at byte 2");
+}
+
+#[test]
 fn a_key_does_not_show_its_value_when_debugged() {
     assert!(!format!("{:?}", key(r#"{"pk":{"S":"secret"},"sk":{"N":"1"}}"#)).contains("secret"));
 }
@@ -149,10 +220,56 @@ proptest! {
     }
 
     #[test]
+    fn a_row_is_what_a_full_parse_finds((_, line) in a_line()) {
+        let schema = table_key();
+        let row = ItemReader::new(&schema).read_line(line.as_bytes()).unwrap();
+        prop_assert_eq!(Some((row.key, row.size_bytes)), read_by_definition(line.as_bytes(), &schema));
+        prop_assert_eq!(row.item, line_item(line.as_bytes()).unwrap());
+        prop_assert_eq!(row.key, Key::of(row.item, &schema).unwrap().hash128());
+    }
+
+    #[test]
+    fn a_line_with_one_byte_changed_is_read_as_a_full_parse_reads_it(
+        (_, line) in a_line(), places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), "[\"\\\\{}\\[\\],: uSNBML0-9e]"), 40),
+    ) {
+        let schema = table_key();
+        let mut reader = ItemReader::new(&schema);
+        for (place, any, structural) in places {
+            for byte in [any, structural.as_bytes()[0]] {
+                let mut line = line.clone().into_bytes();
+                *place.get_mut(&mut line) = byte;
+                let row = reader.read_line(&line).ok().map(|row| (row.key, row.size_bytes));
+                prop_assert_eq!(row, read_by_definition(&line, &schema), "{}", String::from_utf8_lossy(&line));
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_cut_short_is_an_error((_, line) in a_line()) {
+        let schema = table_key();
+        let mut reader = ItemReader::new(&schema);
+        let line = line.trim_end();
+        for end in 0..line.len() {
+            prop_assert!(reader.read_line(&line.as_bytes()[..end]).is_err());
+        }
+    }
+
+    #[test]
+    fn the_spelling_of_an_item_changes_neither_key_nor_size((item, line) in a_line()) {
+        let schema = table_key();
+        let mut reader = ItemReader::new(&schema);
+        let plain = item.to_string();
+        let (a, b) = (reader.read_item(plain.as_bytes()).unwrap(), ItemReader::new(&schema).read_line(line.as_bytes()).unwrap());
+        prop_assert_eq!((a.key, a.size_bytes), (b.key, b.size_bytes));
+    }
+
+    #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..60), text in "[{}\":,\\\\SNpkItemu0-9 ]{0,40}") {
         for bytes in [bytes.as_slice(), text.as_bytes()] {
             let _ = Key::of(bytes, &string_and_number());
             let _ = line_item(bytes);
+            let _ = ItemReader::new(&string_and_number()).read_line(bytes);
+            let _ = ItemReader::new(&string_and_number()).read_item(bytes);
         }
     }
 }

@@ -8,7 +8,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
@@ -16,13 +15,14 @@ use super::{Lease, Outcome, Task, blocking};
 use crate::archive::layout::TableFolder;
 use crate::archive::marker::{Exported, PartEntry, Window};
 use crate::archive::part::{PartReader, PartWriter, unreadable};
+use crate::archive::record::Table;
 use crate::archive::{Archive, PartHead};
-use crate::aws::dynamodb::ScanRequest;
-use crate::config::Compression;
+use crate::aws::dynamodb::{CallError, ScanRequest};
 use crate::environment::{Environment, SourceAccount};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::item::{Key, line_item};
 use crate::page::Page;
+use crate::rate::{Ceiling, Direction, Pace};
 use crate::reconcile::{self, Event};
 
 /// How long the slower of two workers on one segment waits before it looks again.
@@ -67,6 +67,13 @@ struct SegmentExport<'a> {
     writer: Option<PartWriter>,
     /// Read capacity units consumed since the last part.
     consumed_units: f64,
+    /// Keeps the scan within its lane's part of the table's read budget.
+    pace: Pace,
+    /// What the last page cost, and what an item has cost on average, in read units.
+    page_units: f64,
+    units_per_item: Option<f64>,
+    /// The memory of a page that has been compressed.
+    buffer: Vec<u8>,
 }
 
 enum End {
@@ -85,6 +92,9 @@ impl<'a> SegmentExport<'a> {
         folder: TableFolder,
     ) -> Result<Self> {
         let parts = environment.archive.parts(&folder, segment, task.table.compression).await?;
+        let (plan, definition) = (&task.table.plan, &task.table.definition);
+        let ceiling = Ceiling::new(plan.lane_units(plan.read_budget));
+        let rates = &environment.rates;
         Ok(Self {
             environment,
             lease,
@@ -98,6 +108,10 @@ impl<'a> SegmentExport<'a> {
             parts,
             writer: None,
             consumed_units: 0.0,
+            pace: rates.pace(&definition.table_arn, Direction::Read, ceiling, Instant::now()),
+            page_units: 1.0,
+            units_per_item: definition.item_bytes().map(|bytes| read_units(bytes, task.run.consistent_read)),
+            buffer: Vec::new(),
         })
     }
 
@@ -105,7 +119,7 @@ impl<'a> SegmentExport<'a> {
         let mut after = self.resume_key().await?;
         let mut page = self.page(after.as_deref()).await?;
         loop {
-            after = page.last_evaluated_key().map(raw_key).transpose()?;
+            after = page.last_evaluated_key().map(ToOwned::to_owned);
             let more = after.as_deref().filter(|_| !self.is_stopping());
             let next = self.compress_and_read_on(page, more).await?;
             // What was read from production is kept, even when the next page could not be.
@@ -134,7 +148,7 @@ impl<'a> SegmentExport<'a> {
         let (run, table) = (&self.task.run.run, &self.task.table);
         self.environment.progress.items_exported(run, &table.name, page.len() as u64);
         self.consumed_units += page.consumed_units();
-        let appending = append(self.writer.take(), page, table.compression);
+        let appending = append(self.writer.take(), page, table);
         let reading = async {
             match after {
                 Some(after) => self.page(Some(after)).await.map(Some),
@@ -142,7 +156,7 @@ impl<'a> SegmentExport<'a> {
             }
         };
         let (appended, next) = futures::join!(appending, reading);
-        self.writer = appended?;
+        (self.writer, self.buffer) = appended?;
         Ok(next)
     }
 
@@ -215,56 +229,95 @@ impl<'a> SegmentExport<'a> {
         Ok(Some(Key::of(line_item(&line)?, &table.definition.key()?)?.to_raw()))
     }
 
-    /// The next page. A table that throttles is left alone for longer and longer: it is production that is
-    /// short of capacity.
-    async fn page(&self, after: Option<&RawValue>) -> Result<Page> {
-        let mut backoff = patience().build();
-        let patiently = async {
-            loop {
-                let error = match self.scan(after).await {
-                    Err(error) if error.is_retryable() => error,
-                    answered => return answered,
-                };
-                let Some(delay) = backoff.next() else { return Err(error) };
-                tracing::warn!(retry_in_ms = delay.as_millis(), "{error:#}");
-                tokio::time::sleep(delay).await;
-            }
-        };
-        self.lease.run(patiently).await
+    async fn page(&mut self, after: Option<&RawValue>) -> Result<Page> {
+        let lease = self.lease;
+        lease.run(self.page_in_time(after)).await
     }
 
-    async fn scan(&self, after: Option<&RawValue>) -> Result<Page> {
+    /// The next page. A table that throttles is read more slowly, and left alone for longer and longer while it
+    /// still does: it is production that is short of capacity.
+    async fn page_in_time(&mut self, after: Option<&RawValue>) -> Result<Page> {
+        let mut backoff = patience().build();
+        loop {
+            let error = match self.scan(after).await {
+                Ok(page) => return Ok(page),
+                Err(CallError::Throttled(throttle, error)) => {
+                    let now = Instant::now();
+                    if self.pace.throttled(throttle, now) {
+                        let units_per_second = self.pace.units_per_second(now);
+                        tracing::warn!(units_per_second, "reading more slowly, {throttle}: {error:#}");
+                    }
+                    error
+                }
+                Err(CallError::Failed(error)) if error.is_retryable() => {
+                    tracing::warn!("{error:#}");
+                    error
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let Some(delay) = backoff.next() else { return Err(error) };
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// Scans one page as soon as the read budget has what it is likely to cost.
+    async fn scan(&mut self, after: Option<&RawValue>) -> Result<Page, CallError> {
+        let consistent_read = self.task.run.consistent_read;
+        let limit = self.pace.page_limit(consistent_read, self.units_per_item, Instant::now());
+        let expected_units = match (limit, self.units_per_item) {
+            (Some(items), Some(units)) => f64::from(items) * units,
+            (Some(_), None) => 1.0,
+            (None, _) => self.page_units,
+        };
+        tokio::time::sleep(self.pace.reserve(expected_units, Instant::now())).await;
         let request = ScanRequest {
             table_name: &self.task.table.name,
             segment: self.segment,
             total_segments: self.task.table.plan.segments,
             exclusive_start_key: after,
-            consistent_read: self.task.run.consistent_read,
+            consistent_read,
+            limit,
             return_consumed_capacity: "TOTAL",
         };
-        let body: Bytes = self.source.tables.scan(&request).await?;
-        Page::parse(body).with_context(|| format!("scan table {}", self.task.table.name))
+        let page = self.source.tables.scan(&request, std::mem::take(&mut self.buffer)).await?;
+        let units = page.consumed_units();
+        self.pace.settle(expected_units, units, Instant::now());
+        self.page_units = units;
+        if !page.is_empty() {
+            // What a page costs is rounded up, and JSON takes more than DynamoDB counts: the lesser is nearer.
+            let by_size = read_units(page.lines().len() as f64, consistent_read);
+            self.units_per_item = Some(units.min(by_size) / page.len() as f64);
+        }
+        Ok(page)
     }
 }
 
-/// Appends a page to a part on a blocking thread, since it takes milliseconds; a page without items begins none.
+/// Appends a page to a part on a blocking thread, since it takes milliseconds, and gives the page's memory back.
+/// A page without items begins no part.
 async fn append(
     writer: Option<PartWriter>,
     page: Page,
-    compression: Compression,
-) -> Result<Option<PartWriter>> {
+    table: &Table,
+) -> Result<(Option<PartWriter>, Vec<u8>)> {
     if page.is_empty() {
-        return Ok(writer);
+        return Ok((writer, page.into_buffer()));
     }
+    let (compression, part_bytes) = (table.compression, table.plan.part_bytes);
     blocking(move || {
         let mut writer = match writer {
             Some(writer) => writer,
-            None => PartWriter::new(compression).map_err(cannot_compress)?,
+            None => PartWriter::new(compression, part_bytes).map_err(cannot_compress)?,
         };
         writer.append(&page).map_err(cannot_compress)?;
-        Ok(Some(writer))
+        Ok((Some(writer), page.into_buffer()))
     })
     .await
+}
+
+/// What it costs to read so many bytes: a read unit is 4 KB read strongly or 8 KB read eventually consistently
+/// (DynamoDB Developer Guide, “DynamoDB read and write operations”).
+fn read_units(bytes: f64, consistent_read: bool) -> f64 {
+    bytes / if consistent_read { 4096.0 } else { 8192.0 }
 }
 
 fn entries(parts: &[PartHead]) -> Vec<PartEntry> {
@@ -278,17 +331,13 @@ fn entries(parts: &[PartHead]) -> Vec<PartEntry> {
     (0..).zip(parts).map(entry).collect()
 }
 
-fn raw_key(key: &[u8]) -> Result<Box<RawValue>> {
-    serde_json::from_slice(key).map_err(|error| Error::retryable("read LastEvaluatedKey").with_source(error))
-}
-
-/// About ten minutes, on top of the SDK's own attempts.
+/// About ten minutes.
 fn patience() -> ExponentialBuilder {
     ExponentialBuilder::default()
-        .with_min_delay(Duration::from_secs(1))
+        .with_min_delay(Duration::from_millis(100))
         .with_max_delay(Duration::from_secs(60))
         .with_jitter()
-        .with_max_times(14)
+        .with_max_times(18)
 }
 
 fn cannot_compress(error: std::io::Error) -> Error {

@@ -14,11 +14,12 @@ use crate::archive::FORMAT_VERSION;
 use crate::archive::layout::RunId;
 use crate::archive::record::{Ended, Outcome as RunOutcome, Run, Source, Table, TableRecord, TableResult};
 use crate::aws::sqs::Message;
-use crate::config::SourceConfig;
+use crate::config::{PaceOptions, SourceConfig};
 use crate::environment::{Environment, SourceAccount};
 use crate::error::{Error, Kind, Result};
 use crate::message::Trigger;
 use crate::plan::Plan;
+use crate::rate::{Capacity, Direction, table_rate};
 use crate::reconcile::{self, Event};
 use crate::schema::TableDefinition;
 use crate::table::{Selection, TableName};
@@ -274,7 +275,7 @@ impl<'a> Start<'a> {
             version: FORMAT_VERSION,
             table: name.clone(),
             target: TableName::parse(&format!("{}{name}", self.source.target_prefix))?,
-            plan: plan(&definition, self.environment.config.lanes),
+            plan: plan(&definition, &self.environment.config.pace),
             compression: self.environment.config.options.compression,
             described_at: Timestamp::now(),
             definition: json,
@@ -282,12 +283,30 @@ impl<'a> Start<'a> {
     }
 }
 
-fn plan(definition: &TableDefinition, lanes: u32) -> Plan {
+fn plan(definition: &TableDefinition, pace: &PaceOptions) -> Plan {
     let age = definition.created_at().map(|created| Timestamp::now().duration_since(created));
     let age = age.and_then(|age| Duration::try_from(age).ok());
-    let plan = Plan::new(definition.table_size_bytes, definition.item_count, age, lanes);
-    match definition.provisioned_write_units() {
-        Some(units) => plan.within_write_units(units),
-        None => plan,
-    }
+    let plan = Plan::new(definition.table_size_bytes, definition.item_count, age, pace.lanes);
+    let rate =
+        |budget, direction| table_rate(budget, direction, capacity(definition, direction), plan.lanes) as u64;
+    let read_units = rate(pace.read_budget, Direction::Read);
+    let write_units = rate(pace.write_budget, Direction::Write);
+    plan.within_budgets(read_units, write_units)
+}
+
+/// What is known of a table's throughput in one direction.
+fn capacity(definition: &TableDefinition, direction: Direction) -> Capacity {
+    let (provisioned, on_demand) = (definition.provisioned_units(), definition.on_demand_throughput.as_ref());
+    let (provisioned, on_demand_max) = match direction {
+        Direction::Read => (
+            provisioned.map(|units| units.read_capacity_units),
+            on_demand.and_then(|maximum| maximum.max_read_request_units),
+        ),
+        Direction::Write => (
+            provisioned.map(|units| units.write_capacity_units),
+            on_demand.and_then(|maximum| maximum.max_write_request_units),
+        ),
+    };
+    // Without a maximum it is absent or -1.
+    Capacity { provisioned, on_demand_max: on_demand_max.and_then(|units| u64::try_from(units).ok()) }
 }

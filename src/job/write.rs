@@ -2,6 +2,7 @@
 
 mod puts;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -13,9 +14,12 @@ use crate::archive::Archive;
 use crate::archive::layout::TableFolder;
 use crate::archive::marker::{Exported, FailedItems, PartEntry, Written};
 use crate::archive::part::PartReader;
+use crate::archive::record::Table;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::rate::{Ceiling, Direction};
 use crate::reconcile::{self, Event};
+use crate::target;
 
 /// How long a write waits for its target or for the export of its segment.
 const NOT_READY_DELAY: Duration = Duration::from_secs(5);
@@ -44,7 +48,9 @@ pub(super) async fn run(
             return Ok(Outcome::again(NOT_READY_DELAY, "the segment is not exported yet"));
         };
         environment.checked_targets.require(&environment.targets, &task.table).await?;
-        let write = SegmentWrite { environment, task, folder, segment };
+        let puts = Puts::new(environment, task, lane_ceiling(environment, &task.table, segment).await?)?;
+        let write =
+            SegmentWrite { environment, task, folder, segment, puts, is_finishing: AtomicBool::new(false) };
         // Puts that are cut short are put again by whoever continues.
         match lease.run(write.run_while_wanted(&exported).boxed()).await? {
             End::Written => {}
@@ -62,6 +68,8 @@ struct SegmentWrite<'a> {
     task: &'a Task,
     folder: TableFolder,
     segment: u32,
+    puts: Puts<'a>,
+    is_finishing: AtomicBool,
 }
 
 enum End {
@@ -76,10 +84,13 @@ impl SegmentWrite<'_> {
     /// Stops as soon as it is seen that the segment or its run is over.
     async fn run_while_wanted(&self, exported: &Exported) -> Result<End> {
         let watch = async {
-            while !self.is_over().await? {
+            loop {
                 tokio::time::sleep(LOOK_EVERY).await;
+                // Once our own marker is under way, it must not be taken for somebody else's.
+                if self.is_over().await? && !self.is_finishing.load(Ordering::Relaxed) {
+                    return Ok(End::Overtaken);
+                }
             }
-            Ok(End::Overtaken)
         };
         tokio::select! {
             over = watch => over,
@@ -104,6 +115,7 @@ impl SegmentWrite<'_> {
     /// on at once.
     async fn finish(&self, written: &Written) -> Result<End> {
         let key = self.folder.written(self.segment);
+        self.is_finishing.store(true, Ordering::Relaxed);
         // A creation whose answer was lost finds its own marker.
         let is_ours = self.archive().create(&key, written).await?
             || self.archive().require::<Written>(&key).await? == *written;
@@ -141,7 +153,7 @@ impl SegmentWrite<'_> {
         let (md5, part_key) = (part.md5.clone(), key.clone());
         // The whole part is hashed before its first item is written.
         let reader = blocking(move || PartReader::open(&part_key, body, &md5, compression)).await?;
-        let (items, tally) = Puts::new(self.environment, self.task)?.put_all(key.clone(), reader).await?;
+        let (items, tally) = self.puts.put_all(key.clone(), reader).await?;
         if items != part.items {
             return Err(Error::permanent(format!(
                 "part {key} holds {items} items, its marker says {}",
@@ -165,4 +177,23 @@ impl SegmentWrite<'_> {
         }
         Ok(written)
     }
+}
+
+/// A lane's part of the table's write budget. The copy has the source's billing mode. An on-demand table is brought to what it has never taken before
+/// step by step: it throttles beyond twice its previous peak within half an hour.
+async fn lane_ceiling(environment: &Environment, table: &Table, segment: u32) -> Result<Ceiling> {
+    let plan = &table.plan;
+    let ceiling = Ceiling::new(plan.lane_units(plan.write_budget));
+    if table.definition.provisioned_units().is_some() {
+        // Only a run's first writes find it there.
+        return Ok(if plan.begins_lane(segment) { ceiling.with_burst_capacity() } else { ceiling });
+    }
+    let taken_at_once = Direction::Write.new_table_units();
+    if plan.write_budget.is_some_and(|units| units as f64 <= taken_at_once) {
+        return Ok(ceiling);
+    }
+    let target = target::describe(&environment.targets, &table.target).await?;
+    let warm = target.and_then(|target| target.warm_write_units());
+    let warm = warm.map_or(taken_at_once, |units| units as f64);
+    Ok(ceiling.warming_from(warm / f64::from(plan.lanes)))
 }

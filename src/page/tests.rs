@@ -1,24 +1,71 @@
+mod responses;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use self::responses::{any_response, item, response};
 use super::*;
 use crate::error::Kind;
 
+fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<PageReader> {
+    let mut reader = PageReader::reusing(b"of the page before".to_vec());
+    for piece in pieces {
+        reader.feed(piece)?;
+    }
+    Ok(reader)
+}
+
+fn unverified(body: &[u8]) -> Result<Page> {
+    read([body])?.finish_unverified()
+}
+
+/// Both ways to end a response must agree on a sound one.
 fn page(body: &str) -> Page {
-    Page::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap()
+    let page = read([body.as_bytes()]).unwrap().finish().unwrap();
+    assert_eq!(lines(&page), lines(&unverified(body.as_bytes()).unwrap()));
+    page
+}
+
+fn lines(page: &Page) -> &str {
+    std::str::from_utf8(page.lines()).unwrap()
 }
 
 fn refusal(body: &str) -> String {
-    let error = Page::parse(Bytes::copy_from_slice(body.as_bytes())).map(|_| ()).unwrap_err();
+    let error = read([body.as_bytes()]).and_then(PageReader::finish).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), Kind::Retryable);
-    error.to_string()
+    let text = error.to_string();
+    assert!(text.starts_with("the page is not a Scan response: "), "{text}");
+    text
 }
 
-fn lines(page: &Page) -> String {
-    let mut out = Vec::new();
-    let written = page.write_lines(&mut out).unwrap();
-    assert_eq!(written, out.len() as u64);
-    String::from_utf8(out).unwrap()
+/// Lines, key and units as a full parse of the whole body finds them, or none when it is no Scan response.
+fn reference(body: &[u8]) -> Option<(String, Option<String>, f64)> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Response<'a> {
+        #[serde(borrow)]
+        items: Vec<&'a RawValue>,
+        count: usize,
+        #[serde(borrow)]
+        last_evaluated_key: Option<&'a RawValue>,
+        consumed_capacity: Option<ConsumedCapacity>,
+    }
+    let response: Response<'_> = serde_json::from_slice(body).ok()?;
+    let mut values = response.items.iter().chain(&response.last_evaluated_key);
+    let is_sound = body.trim_ascii_start().starts_with(b"{")
+        && values.all(|value| value.get().starts_with('{'))
+        && response.items.len() == response.count;
+    let line = |item: &&RawValue| format!("{{\"Item\":{}}}\n", item.get().replace(['\n', '\r'], " "));
+    let units = response.consumed_capacity.map_or(0.0, |capacity| capacity.capacity_units);
+    is_sound.then(|| {
+        let key = response.last_evaluated_key.map(|key| key.get().to_owned());
+        (response.items.iter().map(line).collect(), key, units)
+    })
+}
+
+fn found(page: &Page) -> (String, Option<String>, f64) {
+    let key = page.last_evaluated_key().map(|key| key.get().to_owned());
+    (lines(page).to_owned(), key, page.consumed_units())
 }
 
 #[test]
@@ -30,21 +77,38 @@ fn items_and_key_are_the_very_bytes_of_the_response() {
         lines(&page),
         "{\"Item\":{\"pk\":{\"N\":\"525.40\"}}}\n{\"Item\":{\"pk\" :{\"S\":\"\\u00e9\\/]}\"}}}\n"
     );
-    assert_eq!(page.last_evaluated_key().unwrap(), br#"{"pk":{"S":"\u00e9\/]}"}}"#);
+    assert_eq!(page.last_evaluated_key().unwrap().get(), r#"{"pk":{"S":"\u00e9\/]}"}}"#);
     assert_eq!((page.len(), page.is_empty(), page.consumed_units()), (2, false, 128.5));
 }
 
 #[test]
 fn an_empty_last_page_has_no_items_no_key_and_no_cost() {
-    let page = page(r#"{"Count":0,"Items":[],"ScannedCount":0}"#);
-    assert!(page.is_empty() && page.last_evaluated_key().is_none() && lines(&page).is_empty());
-    assert_eq!(page.consumed_units(), 0.0);
+    for body in
+        [r#"{"Count":0,"Items":[],"ScannedCount":0}"#, r#"{"Items":[ ],"LastEvaluatedKey":null,"Count":0}"#]
+    {
+        let page = page(body);
+        assert!(page.is_empty() && page.last_evaluated_key().is_none() && page.lines().is_empty());
+        assert_eq!(page.consumed_units(), 0.0);
+    }
 }
 
 #[test]
 fn an_item_of_several_lines_becomes_one_line_with_the_same_meaning() {
-    let page = page("{\"Count\":1,\"Items\":[{\r\n  \"pk\" : {\n\"S\":\"a\\nb\"\n}\n}]}");
-    assert_eq!(lines(&page), "{\"Item\":{  \"pk\" : {\"S\":\"a\\nb\"}}}\n");
+    let page = page("{\"Count\":1,\"Items\":[{\r\n  \"pk\" : {\n\"S\":\t\"a\\nb\"\n}\n}\n]}");
+    assert_eq!(lines(&page), "{\"Item\":{    \"pk\" : { \"S\":\t\"a\\nb\" } }}\n");
+}
+
+#[test]
+fn a_line_break_within_a_token_does_not_heal_it() {
+    for broken in ["{\"pk\":{\"NULL\":tr\nue}}", "{\"pk\":{\"n\":1\r2}}"] {
+        assert!(unverified(response(&[broken.to_owned()], None).as_bytes()).is_err());
+    }
+    for control in ["\n", "\r", "\t", "\0", "\x1f"] {
+        let text = refusal(&response(&[format!("{{\"pk\":{{\"S\":\"a{control}b\"}}}}")], None));
+        assert!(text.ends_with("a control character is not escaped"), "{text}");
+    }
+    refusal("{\"Count\":1,\"Items\":[{\x0c}]}");
+    refusal("{\"Count\":1,\"Items\":[\x0c{}]}");
 }
 
 #[test]
@@ -63,110 +127,150 @@ fn what_is_not_a_scan_response_is_refused_without_its_data() {
         r#"{"Items":[]}"#,
         r#"{"Count":"secret","Items":[]}"#,
         r#"{"Count":1,"Items":["secret"]}"#,
+        r#"{"Count":1,"Items":[["secret"]]}"#,
         r#"{"Count":0,"Items":"secret"}"#,
         r#"{"Count":0,"Items":[],"LastEvaluatedKey":"secret"}"#,
+        r#"{"Count":0,"Items":[],"LastEvaluatedKey":["secret"]}"#,
         r#"{"Count":0,"Items":[],"Items":[]}"#,
+        r#"{"Count":2,"Items":[{}],"Items":[{}]}"#,
+        r#"{"Count":1,"Items":[{}],"\u0049tems":[]}"#,
         r#"{"Count":0,"Items":[]}secret"#,
+        r#"{"Count":0,"Items":[]}{"Count":0,"Items":[]}"#,
+        r#"{"Count":0,"Items":[]]}"#,
         r#"[[],0,null,null]"#,
+        r#"["Items":[],"Count":0]"#,
+        r#""secret"#,
+        "]}]}",
         "<html>secret</html>",
     ] {
-        let text = refusal(body);
-        assert!(text.starts_with("the page is not a Scan response: ") && !text.contains("secret"), "{text}");
+        assert!(!refusal(body).contains("secret"), "{body}");
     }
 }
 
 #[test]
-fn a_page_is_refused_when_an_item_is_not_utf8() {
-    let body = Bytes::from_static(b"{\"Count\":1,\"Items\":[{\"pk\":{\"S\":\"\xff\"}}]}");
-    assert!(Page::parse(body).is_err());
+fn a_response_that_ends_within_its_items_is_told_so() {
+    for body in [r#"{"Items":["#, r#"{"Count":1,"Items":[{"pk":{"S":"secret"#, r#"{"Count":1,"Items":[{} "#] {
+        assert!(refusal(body).ends_with(": it ends within its items"), "{body}");
+    }
 }
 
-/// Text as an adversary would choose it: escapes, surrogate pairs, quotes and braces.
-fn json_string() -> impl Strategy<Value = String> {
-    let piece = prop_oneof![
-        "[a-z\\[\\]{}:,/ ]{1,3}".prop_map(|text| text),
-        Just(r#"\""#.to_owned()),
-        Just(r"\\".to_owned()),
-        Just(r"\/".to_owned()),
-        Just(r"\n".to_owned()),
-        Just(r"\u0000".to_owned()),
-        Just(r"\ud83d\ude00".to_owned()),
-        Just("é😀\u{2028}".to_owned()),
-    ];
-    prop::collection::vec(piece, 0..6).prop_map(|pieces| format!("\"{}\"", pieces.concat()))
+#[test]
+fn items_have_one_comma_between_them() {
+    for items in [",", "{},", ",{}", "{},,{}", "{}{}", "{} {}", "{}]", "{}:{}", "{}}"] {
+        for count in 0..3 {
+            refusal(&format!(r#"{{"Count":{count},"Items":[{items}]}}"#));
+        }
+    }
 }
 
-fn attribute_name() -> impl Strategy<Value = String> {
-    prop_oneof![
-        Just(r#""Items""#.to_owned()),
-        Just(r#""Item""#.to_owned()),
-        Just(r#""LastEvaluatedKey""#.to_owned()),
-        Just(r#""Count""#.to_owned()),
-        json_string(),
-    ]
+#[test]
+fn items_under_a_name_spelled_with_escapes_are_refused_and_never_skipped() {
+    for count in 0..2 {
+        refusal(&format!(r#"{{"Count":{count},"\u0049tems":[{{"pk":{{"S":"secret"}}}}]}}"#));
+    }
 }
 
-fn attribute_value() -> impl Strategy<Value = String> {
-    let whitespace = prop_oneof![Just(""), Just(" "), Just("\n"), Just("\r\n\t")];
-    let leaf = prop_oneof![
-        json_string().prop_map(|text| format!(r#"{{"S":{text}}}"#)),
-        "-?[0-9]{1,60}(\\.[0-9]{1,60})?(E[+-][0-9]{1,3})?".prop_map(|text| format!(r#"{{"N":"{text}"}}"#)),
-        Just(r#"{"NULL":true}"#.to_owned()),
-        (json_string(), whitespace)
-            .prop_map(|(text, space)| format!("{{{space}\"SS\"{space}:[{space}{text}]}}")),
-    ];
-    leaf.prop_recursive(4, 24, 4, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4)
-                .prop_map(|values| format!(r#"{{"L":[{}]}}"#, values.join(","))),
-            (attribute_name(), inner).prop_map(|(name, value)| format!(r#"{{"M":{{{name}:{value}}}}}"#)),
-        ]
-    })
+#[test]
+fn only_the_member_of_the_response_itself_holds_items() {
+    let body = r#"{"a":",\"Items\":[","b":{"Items":[{}]},"c":[{"Items":[1]},"Items"],"Items":[{"Items":{"S":"x"}}],"Count":1}"#;
+    assert_eq!(lines(&page(body)), "{\"Item\":{\"Items\":{\"S\":\"x\"}}}\n");
 }
 
-fn item() -> impl Strategy<Value = String> {
-    prop::collection::vec((attribute_name(), attribute_value()), 0..4).prop_map(|attributes| {
-        let members: Vec<_> = attributes.iter().map(|(name, value)| format!("{name}:{value}")).collect();
-        format!("{{{}}}", members.join(","))
-    })
+#[test]
+fn a_response_with_much_besides_its_items_is_refused_before_it_is_all_kept() {
+    let mut reader = PageReader::reusing(Vec::new());
+    reader.feed(br#"{"Count":0,"Items":[],"LastEvaluatedKey":{"pk":{"S":""#).unwrap();
+    let fed = (0..1 << 10).find_map(|_| reader.feed(&[b'x'; 1 << 10]).err()).unwrap();
+    assert_eq!(
+        fed.to_string(),
+        "the page is not a Scan response: it has more than 65536 bytes besides its items"
+    );
+    assert!(refusal(&format!(r#"{{"Count":0,"Items":[]}}{}"#, " ".repeat(1 << 20))).contains("more than"));
 }
 
-fn response(items: &[String], key: Option<&String>) -> String {
-    let key = key.map_or_else(String::new, |key| format!(r#","LastEvaluatedKey":{key}"#));
-    format!("{{\"Items\" : [{}]{key},\"Count\":{}}}", items.join(" ,\n"), items.len())
+#[test]
+fn an_unverified_page_is_refused_when_an_item_is_not_json() {
+    for item in [&b"{\"pk\":{\"S\":\"\xff\"}}"[..], b"{\"pk\"}", b"{]}", b"{\"pk\":{\"N\":01}}"] {
+        let body = [b"{\"Count\":1,\"Items\":[", item, b"]}"].concat();
+        assert!(unverified(&body).is_err(), "{}", item.escape_ascii());
+    }
 }
 
 #[test]
 fn an_item_nested_as_deep_as_dynamodb_allows_is_sliced() {
     let item = format!(r#"{{"pk":{}{{"S":"x"}}{}}}"#, r#"{"M":{"m":"#.repeat(32), "}}".repeat(32));
     let page = page(&response(std::slice::from_ref(&item), None));
-    assert_eq!(page.items().next().unwrap(), item.as_bytes());
+    assert_eq!(lines(&page), format!("{{\"Item\":{item}}}\n"));
+}
+
+#[test]
+fn the_buffer_of_a_page_serves_the_next() {
+    let buffer = page(r#"{"Count":1,"Items":[{"pk":{"S":"long"}}]}"#).into_buffer();
+    let memory = buffer.as_ptr();
+    let mut reader = PageReader::reusing(buffer);
+    reader.feed(br#"{"Count":1,"Items":[{"pk":{}}]}"#).unwrap();
+    let page = reader.finish().unwrap();
+    assert_eq!((lines(&page), page.lines().as_ptr()), ("{\"Item\":{\"pk\":{}}}\n", memory));
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
     #[test]
-    fn bytes_in_are_bytes_out(items in prop::collection::vec(item(), 0..5), key in prop::option::of(item())) {
-        let page = page(&response(&items, key.as_ref()));
-        prop_assert!(page.items().eq(items.iter().map(String::as_bytes)));
-        prop_assert_eq!(page.last_evaluated_key(), key.as_deref().map(str::as_bytes));
+    fn any_response_in_any_pieces_is_what_a_full_parse_finds(
+        body in any_response(),
+        cuts in prop::collection::vec(1..300_usize, 1..20),
+    ) {
+        let mut rest = body.as_bytes();
+        let pieces: Vec<_> = cuts.iter().cycle().map_while(|&cut| {
+            let (piece, after) = rest.split_at(cut.min(rest.len()));
+            rest = after;
+            (!piece.is_empty()).then_some(piece)
+        }).collect();
+        let page = read(pieces).unwrap().finish().unwrap();
+        prop_assert_eq!(Some(found(&page)), reference(body.as_bytes()));
+        prop_assert_eq!(page.len(), lines(&page).lines().count());
+        prop_assert_eq!(found(&page), found(&unverified(body.as_bytes()).unwrap()));
     }
 
     #[test]
-    fn lines_mean_what_a_full_parse_of_the_page_finds(items in prop::collection::vec(item(), 0..5)) {
-        let body = response(&items, None);
+    fn lines_mean_what_a_full_parse_of_the_page_finds(body in any_response()) {
         let expected: Value = serde_json::from_str(&body).unwrap();
-        let text = lines(&page(&body));
-        let found: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let expected: Vec<Value> = expected["Items"].as_array().unwrap().iter().map(|item| json!({"Item": item})).collect();
+        let page = page(&body);
+        let found: Vec<Value> = lines(&page).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let expected: Vec<Value> =
+            expected["Items"].as_array().unwrap().iter().map(|item| json!({"Item": item})).collect();
         prop_assert_eq!(found, expected);
-        prop_assert_eq!(text.bytes().filter(|byte| *byte == b'\n').count(), items.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_page_cut_anywhere_is_whole_with_both_pieces_and_refused_with_one(
+        items in prop::collection::vec(item(), 0..3),
+        key in prop::option::of(item()),
+    ) {
+        let body = response(&items, key.as_ref());
+        let expected = reference(body.as_bytes()).unwrap();
+        for end in 0..body.len() {
+            let (head, tail) = body.as_bytes().split_at(end);
+            prop_assert!(read([head]).and_then(PageReader::finish).is_err(), "cut at {}", end);
+            prop_assert_eq!(&found(&read([head, tail]).unwrap().finish().unwrap()), &expected, "cut at {}", end);
+        }
     }
 
     #[test]
-    fn a_page_cut_short_anywhere_is_refused(items in prop::collection::vec(item(), 0..3), key in prop::option::of(item())) {
-        let body = Bytes::from(response(&items, key.as_ref()));
-        for end in 0..body.len() {
-            prop_assert!(Page::parse(body.slice(..end)).is_err(), "cut at {}", end);
+    fn an_unverified_page_with_one_byte_changed_is_read_as_a_full_parse_reads_it(
+        items in prop::collection::vec(item(), 1..3),
+        byte in prop_oneof![any::<u8>(), prop::sample::select(br#""\{}[],: 1"#.to_vec())],
+    ) {
+        let body = response(&items, Some(&r#"{"pk":{"S":"a"}}"#.to_owned())).into_bytes();
+        for at in 0..body.len() {
+            let mut damaged = body.clone();
+            damaged[at] = byte;
+            prop_assert_eq!(unverified(&damaged).ok().as_ref().map(found), reference(&damaged), "{} at {}", byte, at);
         }
     }
 }

@@ -103,7 +103,15 @@ mod tests {
     use crate::archive::record::TableRecord;
 
     /// Seven segments in three lanes: 0 1, 2 3, 4 5 6.
-    const PLAN: Plan = Plan { segments: 7, lanes: 3, part_bytes: 1, part_raw_bytes: 8, part_items: None };
+    const PLAN: Plan = Plan {
+        segments: 7,
+        lanes: 3,
+        part_bytes: 1,
+        part_raw_bytes: 8,
+        part_items: None,
+        read_budget: None,
+        write_budget: None,
+    };
 
     fn state(markers: &[&str]) -> TableState {
         TableState::of(markers.iter().copied())

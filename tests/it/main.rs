@@ -12,6 +12,7 @@ mod format;
 mod guards;
 mod hand_over;
 mod harness;
+mod pace;
 mod pipeline;
 mod settings;
 mod shutdown;

@@ -1,7 +1,8 @@
 //! The puts of one part: read ahead, batched, several batches in flight, none lost.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
@@ -10,12 +11,13 @@ use tokio::sync::mpsc;
 
 use crate::archive::marker::FailedItem;
 use crate::archive::part::{PartReader, unreadable};
-use crate::aws::dynamodb::BatchError;
-use crate::batch::Batch;
+use crate::aws::dynamodb::CallError;
+use crate::batch::{Batch, BatchBuilder};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::item::{Key, line_item};
+use crate::item::ItemReader;
 use crate::job::Task;
+use crate::rate::{Ceiling, Direction, Pace, Throttle};
 use crate::schema::KeySchema;
 use crate::table::TableName;
 
@@ -44,23 +46,34 @@ impl Tally {
     }
 }
 
-/// Puts items into the target of one table.
+/// Puts items into the target of one table, for one segment.
 pub(super) struct Puts<'a> {
     environment: &'a Environment,
     task: &'a Task,
     key: KeySchema,
+    /// Keeps all batches in flight within the lane's part of the table's write budget.
+    pace: Mutex<Pace>,
+    /// The most write units of one batch: what the copy takes at once.
+    max_batch_units: u64,
 }
 
 impl<'a> Puts<'a> {
-    pub(super) fn new(environment: &'a Environment, task: &'a Task) -> Result<Self> {
-        Ok(Self { environment, task, key: task.table.definition.key()? })
+    pub(super) fn new(environment: &'a Environment, task: &'a Task, ceiling: Ceiling) -> Result<Self> {
+        let (table, now) = (&task.table, Instant::now());
+        // The copy of one source table is another's than that of a table with the same name elsewhere.
+        let copy = format!("copy of {}", table.definition.table_arn);
+        let pace = environment.rates.pace(&copy, Direction::Write, ceiling, now);
+        let max_batch_units = pace.burst_units(now) as u64;
+        Ok(Self { environment, task, key: table.definition.key()?, pace: Mutex::new(pace), max_batch_units })
     }
 
     /// Puts every item of a part; gives their number, and what came of them.
     pub(super) async fn put_all(&self, key: String, reader: PartReader) -> Result<(u64, Tally)> {
         let (sender, mut batches) = mpsc::channel(READ_AHEAD);
+        let batch = BatchBuilder::new(&self.task.table.target, Some(self.max_batch_units));
         let schema = self.key.clone();
-        let reading = tokio::task::spawn_blocking(move || read_batches(&key, reader, &schema, &sender));
+        let reading =
+            tokio::task::spawn_blocking(move || read_batches(&key, reader, &schema, batch, &sender));
         let mut tally = Tally::default();
         let mut in_flight = InFlight::new();
         while let Some(batch) = batches.recv().await {
@@ -70,7 +83,7 @@ impl<'a> Puts<'a> {
                 tally.add(arrived?);
                 self.limit_failures(&tally)?;
             }
-            let keys: Vec<u128> = batch.keys().map(Key::hash128).collect();
+            let keys: Vec<u128> = batch.key_hashes().collect();
             in_flight.keys.extend(&keys);
             in_flight.puts.push(async move { (keys, self.put(batch).await) });
         }
@@ -83,26 +96,24 @@ impl<'a> Puts<'a> {
 
     /// Puts a batch until DynamoDB has taken every item of it, or has refused an item for good.
     async fn put(&self, batch: Batch) -> Result<Tally> {
-        let table = &self.task.table.target;
         let mut tally = Tally::default();
         let mut pending = vec![batch];
         let mut backoff = patience().build();
         while let Some(batch) = pending.pop() {
             let sent = batch.len();
-            let (rest, error) =
-                match self.environment.targets.batch_write(table, batch.request_body(table)).await {
-                    Ok(answer) => {
-                        let (rest, units) = batch.unprocessed(&answer, table, &self.key)?;
-                        tally.consumed_units += units;
-                        (rest, None)
-                    }
-                    Err(BatchError::Rejected(error)) => {
-                        pending.extend(isolate(batch, &error, &mut tally));
-                        continue;
-                    }
-                    Err(BatchError::Failed(error)) if error.is_retryable() => (batch, Some(error)),
-                    Err(BatchError::Failed(error)) => return Err(error),
-                };
+            let (rest, error) = match self.send(&batch).await {
+                Ok(answer) => (self.settle(batch, &answer, &mut tally)?, None),
+                Err(CallError::Throttled(throttle, error)) => {
+                    self.slow_down(throttle);
+                    (batch, Some(error))
+                }
+                Err(CallError::Rejected(error)) => {
+                    pending.extend(self.isolate(&batch, &error, &mut tally)?);
+                    continue;
+                }
+                Err(CallError::Failed(error)) if error.is_retryable() => (batch, Some(error)),
+                Err(CallError::Failed(error)) => return Err(error),
+            };
             let put = (sent - rest.len()) as u64;
             tally.items_put += put;
             self.environment.progress.items_written(&self.task.run.run, &self.task.table.name, put);
@@ -113,12 +124,56 @@ impl<'a> Puts<'a> {
                 backoff = patience().build();
             }
             let Some(delay) = backoff.next() else {
-                return Err(error.unwrap_or_else(|| takes_no_more(table)));
+                return Err(error.unwrap_or_else(|| takes_no_more(&self.task.table.target)));
             };
             pending.push(rest);
             tokio::time::sleep(delay).await;
         }
         Ok(tally)
+    }
+
+    /// Sends a batch as soon as the write budget has what it costs.
+    async fn send(&self, batch: &Batch) -> Result<Bytes, CallError> {
+        let wait = self.pace().reserve(batch.units() as f64, Instant::now());
+        tokio::time::sleep(wait).await;
+        self.environment.targets.batch_write(&self.task.table.target, batch.request_body()).await
+    }
+
+    /// Reads what an answer says was not put, and what the rest cost. Unprocessed items are throttled ones
+    /// (DynamoDB API Reference, “BatchWriteItem”).
+    fn settle(&self, batch: Batch, answer: &[u8], tally: &mut Tally) -> Result<Batch> {
+        let reserved = batch.units() as f64;
+        let (rest, units) = batch.unprocessed(answer, &self.key)?;
+        self.pace().settle(reserved, units, Instant::now());
+        tally.consumed_units += units;
+        if !rest.is_empty() {
+            self.slow_down(Throttle::Unknown);
+        }
+        Ok(rest)
+    }
+
+    fn slow_down(&self, throttle: Throttle) {
+        let (mut pace, now) = (self.pace(), Instant::now());
+        if pace.throttled(throttle, now) {
+            let units_per_second = pace.units_per_second(now);
+            tracing::info!(units_per_second, "writing more slowly: {throttle}");
+        }
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Halves a batch that was refused as a whole, until the item that is at fault stands alone.
+    fn isolate(&self, batch: &Batch, error: &Error, tally: &mut Tally) -> Result<Vec<Batch>> {
+        if batch.len() > 1 {
+            let (first, second) = batch.split();
+            return Ok(vec![first, second]);
+        }
+        let reason = format!("{error:#}");
+        let keys = batch.keys(&self.key)?;
+        tally.failed.extend(keys.iter().map(|key| FailedItem { key: key.to_raw(), reason: reason.clone() }));
+        Ok(Vec::new())
     }
 
     fn limit_failures(&self, tally: &Tally) -> Result<()> {
@@ -147,42 +202,29 @@ fn patience() -> ExponentialBuilder {
         .with_max_times(14)
 }
 
-/// Halves a batch that was refused as a whole, until the item that is at fault stands alone.
-fn isolate(batch: Batch, error: &Error, tally: &mut Tally) -> Vec<Batch> {
-    if batch.len() > 1 {
-        let (first, second) = batch.split();
-        return vec![first, second];
-    }
-    let reason = format!("{error:#}");
-    tally.failed.extend(batch.keys().map(|key| FailedItem { key: key.to_raw(), reason: reason.clone() }));
-    Vec::new()
-}
-
 /// Reads a part into batches, none of which holds a key twice; gives the number of items read.
 fn read_batches(
     key: &str,
     mut reader: PartReader,
     schema: &KeySchema,
+    mut batch: BatchBuilder,
     batches: &mpsc::Sender<Batch>,
 ) -> Result<u64> {
-    let mut batch = Batch::default();
-    let (mut line, mut items) = (Vec::new(), 0);
+    let mut items = ItemReader::new(schema);
+    let (mut line, mut count) = (Vec::new(), 0);
     while reader.next_line(&mut line).map_err(unreadable(key))? {
-        let item = line_item(&line)?;
-        let item_key = Key::of(item, schema)?;
-        if (!batch.fits(item) || batch.contains(&item_key))
-            && batches.blocking_send(std::mem::take(&mut batch)).is_err()
-        {
-            return Ok(items); // the writer stopped; it says why
+        let row = items.read_line(&line)?;
+        if (!batch.fits(&row) || batch.contains(row.key)) && batches.blocking_send(batch.finish()).is_err() {
+            return Ok(count); // the writer stopped; it says why
         }
-        batch.push(Bytes::copy_from_slice(item), item_key);
-        items += 1;
+        batch.push(&row);
+        count += 1;
     }
     if !batch.is_empty() {
         // A writer that stopped says why itself.
-        let _ = batches.blocking_send(batch);
+        let _ = batches.blocking_send(batch.finish());
     }
-    Ok(items)
+    Ok(count)
 }
 
 /// Batches that are on their way, and the keys in them.
@@ -204,7 +246,7 @@ impl<P: Future<Output = Arrival>> InFlight<P> {
     }
 
     fn holds_any(&self, batch: &Batch) -> bool {
-        batch.keys().any(|key| self.keys.contains(&key.hash128()))
+        batch.key_hashes().any(|key| self.keys.contains(&key))
     }
 
     /// What came of the batch that arrives next; `None` when none is on its way.

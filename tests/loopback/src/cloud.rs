@@ -64,6 +64,7 @@ impl Cloud {
             Some(Fault::Error { status, code, message }) => {
                 Outcome::Reply(Refusal::new(status, code, message).reply(service))
             }
+            Some(Fault::Throttled { reason }) => Outcome::Reply(fault::throttled(reason)),
             Some(Fault::Delay(delay)) => self.perform_later(delay, service, caller, call, request).await,
             Some(Fault::Unprocessed(count)) => {
                 Outcome::Reply(self.perform(service, &caller, &call, request, count).await)

@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use parking_lot::RwLock;
+use serde_json::json;
 
 use crate::call::Call;
-use crate::wire::Reply;
+use crate::wire::{AMZ_JSON_1_0, Reply};
 
 /// What goes wrong with one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The service refuses, in its own error shape. The call has no effect.
     Error { status: u16, code: String, message: String },
+    /// DynamoDB refuses for want of capacity, and gives this as its `ThrottlingReasons`. The call has no effect.
+    Throttled { reason: &'static str },
     /// The call takes effect; the connection closes without an answer.
     LostAnswer,
     /// The connection closes before the call takes effect.
@@ -55,6 +59,19 @@ impl Faults {
         let hook = self.0.read().clone();
         hook.and_then(|hook| hook(call))
     }
+}
+
+/// A throttle as DynamoDB words it (DynamoDB API Reference, “ThrottlingReason”).
+pub(crate) fn throttled(reason: &str) -> Reply {
+    let body = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+        "message": "Throughput exceeds the current capacity of your table or index.",
+        "ThrottlingReasons": [{
+            "reason": reason,
+            "resource": "arn:aws:dynamodb:eu-west-1:111111111111:table/throttled",
+        }],
+    });
+    Reply::new(StatusCode::BAD_REQUEST, AMZ_JSON_1_0, body.to_string()).with_crc32()
 }
 
 /// Flips a bit in the middle of the body, and leaves every header as it is.

@@ -1,0 +1,276 @@
+//! What items are by definition, for tests: parsed by serde_json into a tree, slow and plain.
+
+use std::fmt;
+
+use proptest::prelude::*;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::schema::{KeyAttribute, KeySchema, KeyType};
+
+/// A JSON value that keeps the order of its members, and those that are there twice.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Json {
+    Object(Vec<(String, Json)>),
+    Array(Vec<Json>),
+    Text(String),
+    Bool(bool),
+    Other,
+}
+
+/// The key that [`a_line`] gives its items: `pk` (S) and `sk` (N).
+pub(super) fn table_key() -> KeySchema {
+    let attribute = |name: &str, kind| KeyAttribute { name: name.to_owned(), kind };
+    KeySchema { partition: attribute("pk", KeyType::S), sort: Some(attribute("sk", KeyType::N)) }
+}
+
+/// The hash of the key and the size of the item in a line; none when it is not an item of the table.
+pub(super) fn read_by_definition(line: &[u8], schema: &KeySchema) -> Option<(u128, u64)> {
+    let Json::Object(line) = serde_json::from_slice(line).ok()? else { return None };
+    let [(name, Json::Object(item))] = line.as_slice() else { return None };
+    let size = members_bytes(item, 0)?;
+    let mut canonical = Vec::new();
+    for attribute in [Some(&schema.partition), schema.sort.as_ref()].into_iter().flatten() {
+        canonical.extend(key_part(item, attribute)?);
+    }
+    let hash = blake3::hash(&canonical).as_bytes()[..16].try_into().unwrap();
+    (name == "Item").then_some((u128::from_be_bytes(hash), size))
+}
+
+fn key_part(item: &[(String, Json)], attribute: &KeyAttribute) -> Option<Vec<u8>> {
+    let mut found = item.iter().filter(|(name, _)| *name == attribute.name);
+    let (Some((name, Json::Object(value))), None) = (found.next(), found.next()) else { return None };
+    let [(kind, Json::Text(value))] = value.as_slice() else { return None };
+    let value = if kind == "N" { canonical_number(value)? } else { value.clone() };
+    let length = |text: &str| (text.len() as u64).to_be_bytes();
+    let parts = [&length(name)[..], name.as_bytes(), kind.as_bytes(), &length(&value), value.as_bytes()];
+    (kind == attribute.kind.as_str()).then(|| parts.concat())
+}
+
+/// The size of attributes, or of what is in a map, where each takes `overhead` more.
+fn members_bytes(members: &[(String, Json)], overhead: u64) -> Option<u64> {
+    let each = members.iter().map(|(name, value)| Some(name.len() as u64 + overhead + value_bytes(value)?));
+    each.sum()
+}
+
+fn value_bytes(value: &Json) -> Option<u64> {
+    let Json::Object(value) = value else { return None };
+    let [(kind, value)] = value.as_slice() else { return None };
+    match (kind.as_str(), value) {
+        ("S" | "N" | "B", Json::Text(text)) => text_bytes(kind, text),
+        ("BOOL" | "NULL", Json::Bool(_)) => Some(1),
+        ("M", Json::Object(members)) => Some(3 + members_bytes(members, 1)?),
+        ("L", Json::Array(elements)) => {
+            Some(3 + elements.iter().map(|element| Some(1 + value_bytes(element)?)).sum::<Option<u64>>()?)
+        }
+        ("SS" | "NS" | "BS", Json::Array(texts)) => texts.iter().map(|text| set_bytes(kind, text)).sum(),
+        _ => None,
+    }
+}
+
+fn set_bytes(kind: &str, text: &Json) -> Option<u64> {
+    let Json::Text(text) = text else { return None };
+    text_bytes(&kind[..1], text)
+}
+
+fn text_bytes(kind: &str, text: &str) -> Option<u64> {
+    match kind {
+        "N" => number_bytes(text),
+        "B" => {
+            let padding = text.bytes().rev().take(2).take_while(|byte| *byte == b'=').count();
+            Some((text.len() - padding) as u64 * 6 / 8)
+        }
+        _ => Some(text.len() as u64),
+    }
+}
+
+/// Counts in the number as it is written without an exponent.
+fn number_bytes(text: &str) -> Option<u64> {
+    let canonical = canonical_number(text)?;
+    let Some((digits, exponent)) = canonical.split_once('e') else { return Some(1) };
+    let digits = digits.trim_start_matches('-');
+    let exponent: i64 = exponent.parse().unwrap();
+    let behind = usize::try_from(-exponent.min(0)).unwrap();
+    let (whole, fraction) = match digits.len().checked_sub(behind) {
+        Some(point) => digits.split_at(point),
+        None => ("", digits),
+    };
+    let minus = u64::from(text.starts_with('-'));
+    Some(1 + (whole.len() as u64).div_ceil(2) + (fraction.len() as u64).div_ceil(2) + minus)
+}
+
+/// `<sign><digits>e<exponent>` without zeros at either end of the digits, or `0`.
+pub(super) fn canonical_number(text: &str) -> Option<String> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let significant = digits.trim_end_matches('0');
+    let moved = digits.len() as i64 - significant.len() as i64 - fraction.len() as i64;
+    let exponent = i64::from(exponent.parse::<i32>().ok()?) + moved;
+    Some(match significant.trim_start_matches('0') {
+        "" => "0".to_owned(),
+        digits => format!("{}{digits}e{exponent}", if text.starts_with('-') { "-" } else { "" }),
+    })
+}
+
+/// An item of a table with the key [`table_key`], and a line with it in some spelling.
+pub(super) fn a_line() -> impl Strategy<Value = (Json, String)> {
+    let attributes = prop::collection::vec((a_text(), a_value()), 0..5);
+    let key = (a_text(), a_number(), any::<prop::sample::Index>(), any::<prop::sample::Index>());
+    (attributes, key, prop::collection::vec(any::<u8>(), 1..60)).prop_map(|(mut item, key, dice)| {
+        item.retain(|(name, _)| name != "pk" && name != "sk");
+        let (text, number, first, second) = key;
+        item.insert(first.index(item.len() + 1), ("pk".to_owned(), typed("S", Json::Text(text))));
+        item.insert(second.index(item.len() + 1), ("sk".to_owned(), typed("N", Json::Text(number))));
+        let line = Json::Object(vec![("Item".to_owned(), Json::Object(item.clone()))]);
+        (Json::Object(item), line.spelt(&mut dice.iter().copied().cycle()))
+    })
+}
+
+fn a_text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z]{0,40}", "\\PC{0,12}", "[\"\\\\/\n\t\u{0}é日🦀=a]{0,20}"]
+}
+
+fn a_number() -> impl Strategy<Value = String> {
+    "[-+]?0{0,2}[0-9]{1,20}(\\.[0-9]{0,10})?([eE][+-]?[0-9]{1,3})?"
+}
+
+fn a_value() -> impl Strategy<Value = Json> {
+    let text = |kind: &'static str, text: BoxedStrategy<String>| {
+        text.prop_map(move |text| typed(kind, Json::Text(text)))
+    };
+    let set = |kind: &'static str, text: BoxedStrategy<String>| {
+        let texts = prop::collection::vec(text.prop_map(Json::Text), 0..4);
+        texts.prop_map(move |texts| typed(kind, Json::Array(texts)))
+    };
+    let binary = || "([A-Za-z0-9+/]{4}){0,5}([A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)?".boxed();
+    let scalar = prop_oneof![
+        4 => text("S", a_text().boxed()),
+        3 => text("N", a_number().boxed()),
+        2 => text("B", binary()),
+        1 => any::<bool>().prop_map(|value| typed("BOOL", Json::Bool(value))),
+        1 => Just(typed("NULL", Json::Bool(true))),
+        1 => set("SS", a_text().boxed()),
+        1 => set("NS", a_number().boxed()),
+        1 => set("BS", binary()),
+    ];
+    scalar.prop_recursive(3, 20, 4, |value| {
+        prop_oneof![
+            prop::collection::vec((a_text(), value.clone()), 0..4)
+                .prop_map(|members| typed("M", Json::Object(members))),
+            prop::collection::vec(value, 0..4).prop_map(|elements| typed("L", Json::Array(elements))),
+        ]
+    })
+}
+
+pub(super) fn typed(kind: &str, value: Json) -> Json {
+    Json::Object(vec![(kind.to_owned(), value)])
+}
+
+impl Json {
+    /// As text, with whitespace and escapes as the dice say.
+    fn spelt(&self, dice: &mut impl Iterator<Item = u8>) -> String {
+        let space = |dice: &mut dyn Iterator<Item = u8>| match dice.next() {
+            Some(0..4) => " \n",
+            Some(4..8) => "\t\r ",
+            _ => "",
+        };
+        let (before, after) = (space(dice), space(dice));
+        let json = match self {
+            Self::Object(members) => {
+                let members = members.iter().map(|(name, value)| {
+                    format!("{}{}{}:{}", space(dice), spelt_text(name, dice), space(dice), value.spelt(dice))
+                });
+                let members: Vec<_> = members.collect();
+                format!("{{{}{}}}", members.join(","), space(dice))
+            }
+            Self::Array(elements) => {
+                let elements: Vec<_> = elements.iter().map(|element| element.spelt(dice)).collect();
+                format!("[{}{}]", elements.join(","), space(dice))
+            }
+            Self::Text(text) => spelt_text(text, dice),
+            Self::Bool(value) => value.to_string(),
+            Self::Other => "null".to_owned(),
+        };
+        format!("{before}{json}{after}")
+    }
+}
+
+fn spelt_text(text: &str, dice: &mut impl Iterator<Item = u8>) -> String {
+    let characters = text.chars().map(|character| match dice.next() {
+        Some(0..30) => {
+            character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04X}")).collect()
+        }
+        Some(30..60) if character == '/' => "\\/".to_owned(),
+        _ => {
+            let json = serde_json::to_string(&character).unwrap();
+            json[1..json.len() - 1].to_owned()
+        }
+    });
+    format!("\"{}\"", characters.collect::<String>())
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.spelt(&mut std::iter::repeat(255)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Json::Object(members))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Json, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = array.next_element()? {
+            elements.push(element);
+        }
+        Ok(Json::Array(elements))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
+        Ok(Json::Text(text.to_owned()))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+}
