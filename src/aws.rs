@@ -16,6 +16,7 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_types::service_config::ServiceConfigKey;
 
 use crate::error::{Error, Result};
 
@@ -60,9 +61,22 @@ impl Session {
 
     /// Where S3 is, unless it is AWS's.
     fn s3_endpoint(&self) -> Option<String> {
-        let of_s3 = std::env::var("AWS_ENDPOINT_URL_S3").ok();
-        of_s3.or_else(|| self.sdk.endpoint_url().map(ToOwned::to_owned))
+        endpoint_override(&self.sdk, "S3")
     }
+}
+
+/// The endpoint of a service, or of every service, where the user has set one: in `AWS_ENDPOINT_URL_<SERVICE>`, in
+/// the profile's `services` section, in `AWS_ENDPOINT_URL` (AWS SDKs and Tools Reference Guide,
+/// “Service-specific endpoints”).
+fn endpoint_override(sdk: &SdkConfig, service: &str) -> Option<String> {
+    let key = ServiceConfigKey::builder()
+        .service_id(service)
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build()
+        .expect("every part of the key is given");
+    let of_service = sdk.service_config().and_then(|config| config.load_config(key));
+    of_service.or_else(|| sdk.endpoint_url().map(ToOwned::to_owned))
 }
 
 /// What the SDK's own defaults are, as of a date.

@@ -15,15 +15,15 @@ use crate::schema::KeySchema;
 use crate::table::TableName;
 
 /// The most items of one request (DynamoDB API Reference, “BatchWriteItem”).
-pub const MAX_ITEMS: usize = 25;
+const MAX_ITEMS: usize = 25;
 
-/// The largest body that is sent. The service takes 16 MB (DynamoDB API Reference, “BatchWriteItem”), but a
+/// The largest body of several items. The service takes 16 MB (DynamoDB API Reference, “BatchWriteItem”), but a
 /// dozen such bodies of one segment would be most of a worker's memory, and items are billed one by one.
-pub const MAX_BODY_BYTES: usize = 2 << 20;
+const MAX_BODY_BYTES: usize = 2 << 20;
 
 const HEAD: &str = r#"{"RequestItems":{""#;
 const BEFORE_ITEMS: &str = r#"":["#;
-const TAIL: &str = r#"]},"ReturnConsumedCapacity":"TOTAL"}"#;
+const TAIL: &str = r#"]},"ReturnConsumedCapacity":"INDEXES"}"#;
 const BEFORE_ITEM: &str = r#"{"PutRequest":{"Item":"#;
 const AFTER_ITEM: &str = "}}";
 /// What each item adds to its own bytes, the comma included.
@@ -47,6 +47,15 @@ pub struct Batch {
     table: TableName,
     body: Bytes,
     entries: Vec<Entry>,
+}
+
+/// What a request took, in write units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Consumed {
+    /// With what its indexes took.
+    pub units: f64,
+    /// Of the table's own capacity alone.
+    pub table_units: f64,
 }
 
 #[derive(Clone)]
@@ -154,19 +163,22 @@ impl Batch {
         (self.of(first), self.of(second))
     }
 
-    /// What is left to write after `response`, in the bytes this batch was given, and the write units the
-    /// request consumed. `schema` is that of the table; an empty batch means all is written.
+    /// What is left to write after `response`, in the bytes this batch was given, and what the request consumed,
+    /// if the response tells. `schema` is that of the table; an empty batch means all is written.
     ///
     /// The error is retryable and holds no item data: the answer is damaged, or names as unprocessed what
     /// was not in the request. Then nothing is known to be written, and putting all of it again is safe.
-    pub fn unprocessed(self, response: &[u8], schema: &KeySchema) -> Result<(Self, f64)> {
+    pub fn unprocessed(self, response: &[u8], schema: &KeySchema) -> Result<(Self, Option<Consumed>)> {
         let answer: Answer<'_> = serde_json::from_slice(response).map_err(|error| refuse(&fault(&error)))?;
         if !is_object(response) {
             return Err(refuse("it is not an object"));
         }
-        let consumed_units = answer.consumed_capacity.iter().map(|capacity| capacity.capacity_units).sum();
+        let consumed = answer
+            .consumed_capacity
+            .first()
+            .map(|capacity| Consumed { units: capacity.capacity_units, table_units: capacity.table_units() });
         if answer.unprocessed_items.get() == "{}" {
-            return Ok((Self { body: Bytes::new(), entries: Vec::new(), ..self }, consumed_units));
+            return Ok((Self { body: Bytes::new(), entries: Vec::new(), ..self }, consumed));
         }
         let left = unprocessed_keys(answer.unprocessed_items, &self.table, schema)?;
         let mut entries = self.entries.clone();
@@ -175,7 +187,7 @@ impl Batch {
             return Err(refuse("an unprocessed item was not in the request"));
         }
         let rest = if entries.len() == self.len() { self } else { self.of(&entries) };
-        Ok((rest, consumed_units))
+        Ok((rest, consumed))
     }
 
     /// A batch of some of the items.

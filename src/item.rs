@@ -5,8 +5,9 @@
 mod key;
 mod number;
 mod size;
-pub mod text;
-pub mod walk;
+mod text;
+mod unknown;
+mod walk;
 
 use serde_json::error::Category;
 
@@ -24,7 +25,8 @@ pub struct Row<'a> {
     pub item: &'a [u8],
     /// What [`Key::hash128`] gives for the item's key.
     pub key: u128,
-    /// The item's size as DynamoDB counts it, which is less than its JSON takes.
+    /// The item's size as DynamoDB counts it, which is less than its JSON takes; that of its JSON where it has
+    /// values that are not known.
     pub size_bytes: u64,
 }
 
@@ -48,27 +50,38 @@ impl<'s> ItemReader<'s> {
 
     /// Reads a line `{"Item":{…}}` of a part, as [`line_item`] does, and the item in it.
     ///
-    /// The error is permanent: the line is not one item of DynamoDB JSON, or a key attribute is missing,
+    /// Values of a form that is not known do no harm outside the key ([`unknown`]).
+    ///
+    /// The error is permanent: the line is not one item, or a key attribute is missing,
     /// twice there or of another type than the schema says. It names the attribute, never its value.
     pub fn read_line<'a>(&mut self, line: &'a [u8]) -> Result<Row<'a>> {
         let mut found = (KeyAttributes::new(self.schema), Size::default());
-        let item = walk::line(line, &mut found).map_err(not_an_item)?;
-        self.row(item, &found)
+        match walk::line(line, &mut found) {
+            Ok(item) => self.row(item, &found),
+            Err(fault) => self.unknown(unknown::line_item(line).ok_or_else(|| not_an_item(fault))?),
+        }
     }
 
     /// Reads an item without a line around it; the errors are those of [`Self::read_line`].
     pub fn read_item<'a>(&mut self, item: &'a [u8]) -> Result<Row<'a>> {
         let mut found = (KeyAttributes::new(self.schema), Size::default());
-        let item = walk::item(item, &mut found).map_err(unreadable)?;
-        self.row(item, &found)
+        match walk::item(item, &mut found) {
+            Ok(item) => self.row(item, &found),
+            Err(_) => self.unknown(item),
+        }
     }
 
     fn row<'a>(&mut self, item: &'a [u8], found: &(KeyAttributes<'_, '_>, Size)) -> Result<Row<'a>> {
         let (attributes, size) = found;
         self.canonical.clear();
         attributes.push_canonical(&mut self.canonical)?;
-        let size_bytes = size.bytes().ok_or_else(|| unreadable("a number is not a decimal number"))?;
+        let size_bytes = size.bytes().unwrap_or(item.len() as u64);
         Ok(Row { item, key: key::hash128(&self.canonical), size_bytes })
+    }
+
+    fn unknown<'a>(&self, item: &'a [u8]) -> Result<Row<'a>> {
+        let key = Key::of(item, self.schema)?;
+        Ok(Row { item, key: key.hash128(), size_bytes: item.len() as u64 })
     }
 }
 
@@ -77,7 +90,7 @@ impl<'s> ItemReader<'s> {
 /// The error is permanent: a line with other members than `Item` belongs to another format (an incremental
 /// export), and to take it for an item would drop the rest.
 pub fn line_item(line: &[u8]) -> Result<&[u8]> {
-    walk::line(line, &mut ()).map_err(not_an_item)
+    walk::line(line, &mut ()).or_else(|fault| unknown::line_item(line).ok_or_else(|| not_an_item(fault)))
 }
 
 /// What is wrong with a piece of JSON and where. serde's own text may quote the data, so it is used only

@@ -4,6 +4,8 @@ mod block;
 mod envelope;
 mod scan;
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -12,6 +14,10 @@ use crate::item::fault;
 
 use envelope::Envelope;
 use scan::ItemScan;
+
+/// A page is 1 MB of items as DynamoDB counts them (DynamoDB API Reference, “Scan”), which takes about nine times
+/// as much at most as JSON: lists of empty strings. This keeps a broken answer from filling the memory.
+const MAX_LINES_BYTES: usize = 32 << 20;
 
 const BEFORE_ITEM: &[u8] = br#"{"Item":"#;
 const AFTER_ITEM: &[u8] = b"}\n";
@@ -22,15 +28,35 @@ pub struct Page {
     lines: Vec<u8>,
     items: usize,
     last_evaluated_key: Option<Box<RawValue>>,
-    consumed_units: f64,
+    consumed_units: Option<f64>,
 }
 
-/// What a request cost, in read or write units.
+/// What a request cost, in read or write units (DynamoDB API Reference, “ConsumedCapacity”).
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ConsumedCapacity {
     #[serde(default)]
     pub(crate) capacity_units: f64,
+    /// The part of the table itself, where that was asked for.
+    table: Option<Units>,
+    #[serde(default)]
+    local_secondary_indexes: HashMap<String, Units>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Units {
+    #[serde(default)]
+    capacity_units: f64,
+}
+
+impl ConsumedCapacity {
+    /// What it took of the table's own capacity: local indexes share it, global ones have theirs (DynamoDB
+    /// Developer Guide, “Local secondary indexes” and “Using global secondary indexes”).
+    pub(crate) fn table_units(&self) -> f64 {
+        let local = || self.local_secondary_indexes.values().map(|index| index.capacity_units).sum::<f64>();
+        self.table.as_ref().map_or(self.capacity_units, |table| table.capacity_units + local())
+    }
 }
 
 impl Page {
@@ -54,8 +80,8 @@ impl Page {
         self.last_evaluated_key.as_deref()
     }
 
-    /// The read capacity units the page cost, 0 if the response does not tell.
-    pub fn consumed_units(&self) -> f64 {
+    /// The read capacity units the page cost, if the response tells.
+    pub fn consumed_units(&self) -> Option<f64> {
         self.consumed_units
     }
 
@@ -103,6 +129,9 @@ impl PageReader {
 
     /// Reads the next bytes of the response, which may be cut anywhere.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.lines.len() > MAX_LINES_BYTES {
+            return Err(refuse("its items are larger than a page can be"));
+        }
         let mut rest = bytes;
         while !rest.is_empty() {
             rest = match self.place {
@@ -128,7 +157,7 @@ impl PageReader {
             lines: self.lines,
             items: self.items,
             last_evaluated_key: members.last_evaluated_key.map(ToOwned::to_owned),
-            consumed_units: members.consumed_capacity.map_or(0.0, |capacity| capacity.capacity_units),
+            consumed_units: members.consumed_capacity.map(|capacity| capacity.capacity_units),
         })
     }
 

@@ -24,12 +24,12 @@ const MAX_PART_BYTES: u64 = 256 * MIB;
 const RAW_BYTES_PER_PART_BYTE: u64 = 8;
 
 const PART_SECONDS: u64 = 15 * 60;
-const MIN_PART_ITEMS: u64 = 1000;
+const MIN_PART_ITEMS: u64 = 100;
 
 /// A table's segments and lanes, decided once for each run and written to `table.json`.
 ///
-/// Lane *i* is a contiguous run of segments of which only ever one is enqueued, so `lanes` bounds what is in
-/// flight across all workers.
+/// Lane *i* is a contiguous run of segments of which one export and one write are under way at a time, so `lanes`
+/// bounds what is in flight across all workers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// DynamoDB's `TotalSegments`, at least 1.
@@ -68,11 +68,11 @@ impl Plan {
         }
     }
 
-    /// Keeps reads and writes to so many units a second, and a part to the items of one unit that a lane can
-    /// write in a quarter of an hour: a part is the least that a write job can finish.
+    /// Keeps reads and writes to so many units a second, and a part to the items of `item_units` each that a lane
+    /// can write in a quarter of an hour: a part is the least that a write job can finish.
     #[must_use]
-    pub fn within_budgets(mut self, read_units: u64, write_units: u64) -> Self {
-        let items = write_units.saturating_mul(PART_SECONDS) / u64::from(self.lanes);
+    pub fn within_budgets(mut self, read_units: u64, write_units: u64, item_units: u64) -> Self {
+        let items = write_units.saturating_mul(PART_SECONDS) / u64::from(self.lanes) / item_units.max(1);
         self.part_items = Some(items.max(MIN_PART_ITEMS));
         self.read_budget = Some(read_units);
         self.write_budget = Some(write_units);
@@ -169,8 +169,8 @@ mod tests {
 
     #[test]
     fn parts_are_small_where_the_copy_takes_few_writes() {
-        let items = |units| Plan::new(GIB, 0, OLD, 4).within_budgets(1, units).part_items;
-        assert_eq!((items(1), items(40), items(u64::MAX)), (Some(1000), Some(9000), Some(u64::MAX / 4)));
+        let items = |units| Plan::new(GIB, 0, OLD, 4).within_budgets(1, units, 1).part_items;
+        assert_eq!((items(1), items(40), items(u64::MAX)), (Some(225), Some(9000), Some(u64::MAX / 4)));
     }
 
     #[test]

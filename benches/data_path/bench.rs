@@ -105,6 +105,7 @@ impl Bench {
         let report = self.server.report()?;
         let done = done(&measured);
         let reads = report.items_read > 0;
+        ensure!(reads || report.items_put > 0, "it has read nothing and written nothing");
         let sample = Sample {
             cpu_seconds: measured.cpu_seconds,
             peak_rss_bytes: measured.peak_rss_bytes,

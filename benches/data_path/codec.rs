@@ -12,6 +12,9 @@ use flate2::write::GzEncoder;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Codec(pub(crate) Option<Compression>);
 
+/// A part closes at this size, as the program's own do.
+pub(crate) const PART_BYTES: usize = 8 << 20;
+
 /// Zstandard as a client without our library would use it: one frame to a part.
 pub(crate) enum Encoder {
     None(u64),

@@ -7,10 +7,7 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 
 use crate::client::{Done, Job, SEGMENTS};
-use crate::codec::{Codec, Encoder};
-
-/// A part closes at this size, as the program's own do.
-const PART_BYTES: usize = 16 << 20;
+use crate::codec::{Codec, Encoder, PART_BYTES};
 
 /// Receives every page of a table and compresses it as it came. Checksums are not looked at, requests are
 /// not signed, items are not told apart.

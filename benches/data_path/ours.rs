@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use dynamodb_backup::archive::part::{Part, PartReader, PartWriter};
 use dynamodb_backup::aws::Session;
 use dynamodb_backup::aws::dynamodb::{ScanRequest, Tables};
-use dynamodb_backup::aws::s3::{Bucket, NewObject};
+use dynamodb_backup::aws::s3::{Bucket, Creation, NewObject};
 use dynamodb_backup::batch::{Batch, BatchBuilder};
 use dynamodb_backup::config::Compression;
 use dynamodb_backup::error::Error;
@@ -174,7 +174,7 @@ impl Export {
                 crc32: part.crc32.clone(),
                 metadata: [("items".to_owned(), part.items.to_string())].into(),
             };
-            bucket.create(&key, object).await?;
+            ensure!(bucket.create(&key, object).await? != Creation::Exists, "part {key} is there already");
         }
         if self.keeps_parts {
             exported.parts.push(part);

@@ -46,7 +46,7 @@ pub(crate) fn run(bench: &mut Bench, options: &Options) -> Result<()> {
     }
     for peer in &peers {
         bench.results.declare(peer.id, peer.section, peer.label);
-        if !is_installed(&peer.probe) {
+        if !is_installed(peer) {
             bench.absent(peer.id, "not installed");
         }
     }
@@ -55,6 +55,8 @@ pub(crate) fn run(bench: &mut Bench, options: &Options) -> Result<()> {
         eprintln!("peers: round {round} of {rounds}");
         bench.round(&ours)?;
         for peer in &peers {
+            // Some ask before they write over what they wrote in the round before.
+            clear(folder.path())?;
             peer.round(bench);
         }
     }
@@ -183,18 +185,23 @@ fn peers(bench: &Bench, folder: &Path, gigabytes: f64) -> Vec<Peer> {
     ]
 }
 
+fn clear(folder: &Path) -> std::io::Result<()> {
+    std::fs::remove_dir_all(folder)?;
+    std::fs::create_dir(folder)
+}
+
 fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn is_installed(probe: &[String]) -> bool {
-    let [program, rest @ ..] = probe else { return false };
+fn is_installed(peer: &Peer) -> bool {
+    let [program, rest @ ..] = peer.probe.as_slice() else { return false };
     let status = Command::new(program)
         .args(rest)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .envs(std::env::var("DYNAMODUMP_PYTHONPATH").map(|path| ("PYTHONPATH", path)))
+        .envs(peer.variables.iter().map(|(name, value)| (*name, value)))
         .status();
     status.is_ok_and(|status| status.success())
 }

@@ -2,7 +2,7 @@
 //!
 //! A client runs below a watcher, a process of its own with that one child: what the kernel then says of the
 //! watcher's children is the client's cost, and that of everything it started. The watcher kills the client
-//! when its own stdin is closed, so nothing outlives the bench however that ends.
+//! when its own stdin is closed, so neither outlives the bench however that ends.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

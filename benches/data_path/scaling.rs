@@ -67,6 +67,9 @@ impl World {
             ("BACKUP_ROLE_ARN", SOURCE_ROLE_ARN),
             ("BACKUP_EXTERNAL_ID", EXTERNAL_ID),
             ("BACKUP_LOG", "error"),
+            // The server is not to be spared.
+            ("BACKUP_READ_BUDGET", "4000000000"),
+            ("BACKUP_WRITE_BUDGET", "4000000000"),
         ];
         let environment = environment.iter().chain(variables);
         let environment: Vec<_> =
@@ -89,7 +92,17 @@ impl World {
     }
 
     fn has_report(&self) -> bool {
-        self.loopback.bucket(BUCKET).keys().iter().any(|key| key.ends_with("/report.json"))
+        self.report().is_some()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.report().is_some_and(|report| report["outcome"] == "complete")
+    }
+
+    fn report(&self) -> Option<Value> {
+        let bucket = self.loopback.bucket(BUCKET);
+        let key = bucket.keys().into_iter().find(|key| key.ends_with("/report.json"))?;
+        serde_json::from_slice(&bucket.get(&key)?).ok()
     }
 
     /// One backup by the command `run`: what it cost, and what it asked of DynamoDB.
@@ -144,6 +157,7 @@ fn work(runtime: &Runtime, count: usize, pages: u64) -> Result<Value> {
     world.until("the workers to be ready", |world| world.calls("HeadBucket") >= count)?;
     world.loopback.queue(BACKUP_ACCOUNT, "dynamodb-backup-trigger").send("{}");
     world.until("the report", World::has_report)?;
+    ensure!(world.is_complete(), "the workers' run is not complete");
     let report = world.dynamodb.report()?;
     let cpu = workers.into_iter().map(|worker| Ok(worker.kill()?.cpu_seconds)).collect::<Result<Vec<_>>>()?;
     Ok(json!({

@@ -16,15 +16,12 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use crate::client::{BUCKET, Done, IN_FLIGHT, Job, SEGMENTS};
-use crate::codec::{Codec, Encoder};
+use crate::codec::{Codec, Encoder, PART_BYTES};
 
 type Item = HashMap<String, AttributeValue>;
 
 /// Writes an item as the value of `Item` in a line.
 pub(crate) type WriteItem = fn(Item, &mut Vec<u8>) -> Result<()>;
-
-/// Parts close at this size, as the program's own do.
-const PART_BYTES: usize = 16 << 20;
 
 /// Exports a table with the SDK's paginator, eight segments at once.
 pub(crate) async fn export(job: &Job, write: WriteItem) -> Result<Done> {

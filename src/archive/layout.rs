@@ -221,6 +221,11 @@ impl TableFolder {
         format!("{}write/{segment:05}.json", self.state())
     }
 
+    /// Says that somebody has begun to write a segment, so that nobody enqueues it again.
+    pub fn write_begun(&self, segment: u32) -> String {
+        format!("{}write/{segment:05}-begun.json", self.state())
+    }
+
     /// Says that one part of a segment is written, so that whoever continues does not write it again.
     pub fn part_written(&self, segment: u32, part: u32) -> String {
         format!("{}write/{segment:05}-{part:05}.json", self.state())

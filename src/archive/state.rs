@@ -12,7 +12,7 @@ pub struct TableState {
     pub exported: BTreeSet<u32>,
     /// Segments that are written.
     pub written: BTreeSet<u32>,
-    /// Segments of which a part is written.
+    /// Segments whose write has begun.
     pub begun_writes: BTreeSet<u32>,
     /// Jobs that failed for good.
     pub failed: BTreeSet<(Stage, u32)>,
@@ -36,7 +36,7 @@ impl TableState {
             Some(("export", segment)) => self.exported.extend(segment.parse::<u32>().ok()),
             Some(("write", name)) => match name.split_once('-') {
                 None => self.written.extend(name.parse::<u32>().ok()),
-                Some((segment, _part)) => self.begun_writes.extend(segment.parse::<u32>().ok()),
+                Some((segment, _)) => self.begun_writes.extend(segment.parse::<u32>().ok()),
             },
             Some(("failed", job)) => self.failed.extend(parse_job(job)),
             Some(("last-attempt", job)) => self.last_attempts.extend(parse_job(job)),
@@ -47,6 +47,11 @@ impl TableState {
     /// Whether any job of a stage failed for good.
     pub fn has_failed(&self, stage: Stage) -> bool {
         self.failed.iter().any(|(failed, _)| *failed == stage)
+    }
+
+    /// Whether the write of a segment has been begun, whatever came of it.
+    pub fn has_begun_write(&self, segment: u32) -> bool {
+        self.begun_writes.contains(&segment) || self.is_write_settled(segment)
     }
 
     /// Whether the write of a segment is over, one way or the other.
@@ -86,7 +91,7 @@ mod tests {
             "export/00000.json",
             "export/00012.json",
             "write/00000.json",
-            "write/00007-00000.json",
+            "write/00007-begun.json",
             "failed/write-00012.json",
             "failed/items-00000.json",
             "last-attempt/export-00003.json",

@@ -237,8 +237,9 @@ fn is_throttle(code: &str) -> bool {
     matches!(code, "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded")
 }
 
-/// What is short of capacity, by the first of the answer's reasons that says so. The exceptions spell the
-/// member in different cases (DynamoDB API Reference, “ThrottlingReason”).
+/// What is short of capacity, by the answer's reasons. The exceptions spell the member in different cases
+/// (DynamoDB API Reference, “ThrottlingReason”; aws-sdk-dynamodb reads `ThrottlingReasons` and
+/// `throttlingReasons`).
 fn throttle(answer: &[u8]) -> Throttle {
     #[derive(Deserialize)]
     struct Reasons {
@@ -251,7 +252,7 @@ fn throttle(answer: &[u8]) -> Throttle {
         reason: String,
     }
     let reasons = serde_json::from_slice::<Reasons>(answer).map(|answer| answer.reasons).unwrap_or_default();
-    reasons.first().map_or(Throttle::Unknown, |first| Throttle::of(&first.reason))
+    Throttle::of_all(reasons.iter().map(|reason| reason.reason.as_str()))
 }
 
 /// Leaves throttles to whoever paces the calls; what else may pass, the SDK tries again as ever.
@@ -304,4 +305,29 @@ fn table_member(answer: &[u8]) -> Result<Box<RawValue>> {
     let answer: Answer = serde_json::from_slice(answer)
         .map_err(|error| Error::retryable("read DescribeTable's answer").with_source(error))?;
     Ok(answer.table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_throttle_is_read_in_both_spellings_and_the_table_outweighs_the_partition() {
+        let provisioned = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+            "message":"…","ThrottlingReasons":[{"reason":"TableReadKeyRangeThroughputExceeded","resource":"arn"},
+            {"reason":"IndexWriteProvisionedThroughputExceeded","resource":"arn"}]}"#;
+        assert_eq!(throttle(provisioned.as_bytes()), Throttle::Table);
+        let throttling =
+            r#"{"message":"…","throttlingReasons":[{"reason":"TableWriteAccountLimitExceeded"}]}"#;
+        assert_eq!(throttle(throttling.as_bytes()), Throttle::Account);
+        let requests = r#"{"ThrottlingReasons":[{"reason":"TableReadKeyRangeThroughputExceeded"}]}"#;
+        assert_eq!(throttle(requests.as_bytes()), Throttle::Partition);
+    }
+
+    #[test]
+    fn a_throttle_without_a_reason_is_one_all_the_same() {
+        for answer in [r#"{"message":"…"}"#, r#"{"ThrottlingReasons":[]}"#, "", "no JSON"] {
+            assert_eq!(throttle(answer.as_bytes()), Throttle::Unknown, "{answer}");
+        }
+    }
 }

@@ -28,6 +28,7 @@ const RETRYABLE_CODES: &[&str] = &[
     "OperationAborted",
     "PriorRequestNotComplete",
     "ProvisionedThroughputExceededException",
+    "ReplicatedWriteConflictException",
     "RequestExpired",
     "RequestLimitExceeded",
     "RequestThrottled",

@@ -58,7 +58,7 @@ fn the_request_puts_the_very_bytes_of_each_item() {
     let body = batch([r#"{"pk":{"N":"1.50"}}"#.to_owned(), r#"{"pk":{"N":"2"}}"#.to_owned()]).request_body();
     assert_eq!(
         body,
-        r#"{"RequestItems":{"orders":[{"PutRequest":{"Item":{"pk":{"N":"1.50"}}}},{"PutRequest":{"Item":{"pk":{"N":"2"}}}}]},"ReturnConsumedCapacity":"TOTAL"}"#
+        r#"{"RequestItems":{"orders":[{"PutRequest":{"Item":{"pk":{"N":"1.50"}}}},{"PutRequest":{"Item":{"pk":{"N":"2"}}}}]},"ReturnConsumedCapacity":"INDEXES"}"#
     );
 }
 
@@ -146,20 +146,29 @@ fn splitting_again_and_again_isolates_each_item() {
 #[test]
 fn an_answer_without_unprocessed_items_leaves_nothing() {
     let response =
-        br#"{"UnprocessedItems":{},"ConsumedCapacity":[{"CapacityUnits":2.0},{"TableName":"orders"}]}"#;
-    let (left, units) = batch([item(1)]).unprocessed(response, &schema()).unwrap();
+        br#"{"UnprocessedItems":{},"ConsumedCapacity":[{"TableName":"orders","CapacityUnits":2.0}]}"#;
+    let (left, consumed) = batch([item(1)]).unprocessed(response, &schema()).unwrap();
     assert!(left.is_empty());
-    assert_eq!(units, 2.0);
-    let (_, units) = batch([item(1)]).unprocessed(br#"{"UnprocessedItems":{}}"#, &schema()).unwrap();
-    assert_eq!(units, 0.0);
+    assert_eq!(consumed, Some(Consumed { units: 2.0, table_units: 2.0 }));
+    let (_, consumed) = batch([item(1)]).unprocessed(br#"{"UnprocessedItems":{}}"#, &schema()).unwrap();
+    assert_eq!(consumed, None);
+}
+
+#[test]
+fn what_a_local_index_takes_is_the_tables_and_what_a_global_one_takes_is_not() {
+    let response = br#"{"UnprocessedItems":{},"ConsumedCapacity":[{"TableName":"orders","CapacityUnits":7.0,
+        "Table":{"CapacityUnits":1.0},"LocalSecondaryIndexes":{"by-day":{"CapacityUnits":2.0}},
+        "GlobalSecondaryIndexes":{"by-user":{"CapacityUnits":4.0}}}]}"#;
+    let (_, consumed) = batch([item(1)]).unprocessed(response, &schema()).unwrap();
+    assert_eq!(consumed, Some(Consumed { units: 7.0, table_units: 3.0 }));
 }
 
 #[test]
 fn an_unprocessed_item_is_matched_by_its_key_and_keeps_its_own_bytes() {
     let response = answer(&[r#"{"x":{"S":"respelled"},"pk":{"N":"2.0"}}"#.to_owned()]);
-    let (left, units) = batch((1..4).map(item)).unprocessed(response.as_bytes(), &schema()).unwrap();
+    let (left, consumed) = batch((1..4).map(item)).unprocessed(response.as_bytes(), &schema()).unwrap();
     assert_eq!(items(&left), [item(2).as_bytes()]);
-    assert_eq!(units, 3.5);
+    assert_eq!(consumed, Some(Consumed { units: 3.5, table_units: 3.5 }));
 }
 
 #[test]
@@ -206,7 +215,7 @@ proptest! {
         let values: Vec<_> = texts.iter().enumerate().map(|(n, text)| json!({"pk": {"N": n.to_string()}, "x": {"S": text}})).collect();
         let body = batch(values.iter().map(Value::to_string)).request_body();
         let requests: Vec<_> = values.iter().map(|item| json!({"PutRequest": {"Item": item}})).collect();
-        let expected = json!({"RequestItems": {"orders": requests}, "ReturnConsumedCapacity": "TOTAL"});
+        let expected = json!({"RequestItems": {"orders": requests}, "ReturnConsumedCapacity": "INDEXES"});
         prop_assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), expected);
     }
 

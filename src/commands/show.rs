@@ -9,6 +9,7 @@ use crate::archive::record::{Outcome, Report, Run, TableRecord, TableResult};
 use crate::cli::Cli;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::plan::Plan;
 use crate::table::TableName;
 
 #[derive(Serialize)]
@@ -77,6 +78,7 @@ fn table_text(shown: &ShownTable<'_>) -> String {
         format!("table     {}", record.table),
         format!("target    {}", record.target),
         format!("segments  {} in {} lanes", record.plan.segments, record.plan.lanes),
+        format!("budget    {}", budget_text(&record.plan)),
         format!("export    {}", shown.export),
     ];
     if let Some(result) = shown.result {
@@ -94,6 +96,11 @@ fn table_text(shown: &ShownTable<'_>) -> String {
     }
     lines.push(format!("\ndefinition\n{}", indented(&record.definition)));
     lines.join("\n")
+}
+
+fn budget_text(plan: &Plan) -> String {
+    let units = |budget: Option<u64>| budget.map_or("any number of".to_owned(), output::count);
+    format!("{} read and {} write units a second", units(plan.read_budget), units(plan.write_budget))
 }
 
 fn indented(json: &RawValue) -> String {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::number::Decimal;
 use super::text::Text;
 use super::walk::{Collection, Scalar, Visitor};
-use super::{unreadable, walk};
+use super::{unknown, unreadable, walk};
 use crate::error::{Error, Result};
 use crate::schema::{KeyAttribute, KeySchema, KeyType};
 
@@ -29,10 +29,15 @@ impl Key {
     /// another type than the schema says. It names the attribute, never its value.
     pub fn of(item: &[u8], schema: &KeySchema) -> Result<Self> {
         let mut attributes = KeyAttributes::new(schema);
-        walk::item(item, &mut attributes).map_err(unreadable)?;
-        let mut canonical = Vec::new();
-        attributes.push_canonical(&mut canonical)?;
-        Ok(Self { json: attributes.json()?.into(), canonical: canonical.into() })
+        match walk::item(item, &mut attributes) {
+            Ok(_) => attributes.key(),
+            Err(fault) => {
+                let alone = unknown::key_alone(item, schema).ok_or_else(|| unreadable(fault))?;
+                let mut attributes = KeyAttributes::new(schema);
+                walk::item(&alone, &mut attributes).map_err(unreadable)?;
+                attributes.key()
+            }
+        }
     }
 
     /// The key as JSON, partition key first, digits as they were sent: `{"pk":{"S":"a"},"sk":{"N":"1"}}`.
@@ -140,6 +145,12 @@ impl<'a, 's> KeyAttributes<'a, 's> {
             Next::Other => return,
         };
         *place = if matches!(place, Found::Nothing) { value } else { Found::Twice };
+    }
+
+    fn key(&self) -> Result<Key> {
+        let mut canonical = Vec::new();
+        self.push_canonical(&mut canonical)?;
+        Ok(Key { json: self.json()?.into(), canonical: canonical.into() })
     }
 
     /// Appends the bytes that equal keys share, and no others. They are hashed, so they stay as they are in

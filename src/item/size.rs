@@ -26,7 +26,7 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// The size of the item; `None` when one of its numbers is not a decimal number.
+    /// The size of the item; `None` when one of its numbers is not a decimal number, so that it is not known.
     pub(super) fn bytes(&self) -> Option<u64> {
         (!self.has_other_than_numbers).then_some(self.bytes)
     }

@@ -6,7 +6,7 @@ use super::walk::Reason;
 
 /// A JSON string that has been checked: UTF-8 without control characters, its escapes complete.
 #[derive(Clone, Copy)]
-pub struct Text<'a> {
+pub(super) struct Text<'a> {
     /// What is between the quotes.
     raw: &'a [u8],
     /// Less than that of `raw` exactly when there are escapes: each is longer than what it stands for.
@@ -16,7 +16,7 @@ pub struct Text<'a> {
 impl<'a> Text<'a> {
     /// Reads the string whose opening quote ends before `start`; gives the place behind its closing quote, too.
     ///
-    /// A surrogate without its other half is refused: no DynamoDB string can hold one.
+    /// A surrogate without its other half is refused: it is no character, so there is no UTF-8 for it.
     #[inline(always)]
     pub(super) fn read(json: &'a [u8], start: usize) -> Result<(Self, usize), (Reason, usize)> {
         let at = pass_plain(json, start);
@@ -48,22 +48,18 @@ impl<'a> Text<'a> {
     }
 
     /// The length in UTF-8 bytes, each escape counted as the character it stands for.
-    pub fn len(self) -> usize {
+    pub(super) fn len(self) -> usize {
         self.len
     }
 
-    pub fn is_empty(self) -> bool {
-        self.len == 0
-    }
-
     /// Whether it has these characters, however they are escaped.
-    pub fn is(self, text: &str) -> bool {
+    pub(super) fn is(self, text: &str) -> bool {
         self.len == text.len() && *self.unescaped() == *text.as_bytes()
     }
 
     /// Its characters in UTF-8; allocates only where there are escapes.
     #[inline]
-    pub fn unescaped(self) -> Cow<'a, [u8]> {
+    pub(super) fn unescaped(self) -> Cow<'a, [u8]> {
         if self.len == self.raw.len() { self.raw.into() } else { self.to_vec().into() }
     }
 
@@ -75,7 +71,7 @@ impl<'a> Text<'a> {
     }
 
     /// Appends its characters in UTF-8.
-    pub fn push_to(self, to: &mut Vec<u8>) {
+    pub(super) fn push_to(self, to: &mut Vec<u8>) {
         let mut rest = self.raw;
         while let Some(place) = rest.iter().position(|byte| *byte == b'\\') {
             let (character, len) = escape(&rest[place..]).expect("escapes are checked when the text is read");

@@ -9,13 +9,13 @@ use super::text::Text;
 
 /// The most maps and lists within each other. DynamoDB takes 32 (DynamoDB Developer Guide, “Constraints in
 /// Amazon DynamoDB”): what is deeper than twice that was not written by it, and would only use up the stack.
-pub const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// Is told what an item holds. Everything is ignored by default.
 ///
 /// After a name or the start of an element comes exactly one value: a scalar, or a collection with all that
 /// is in it until it is closed. What was told before a fault was found still has to be forgotten.
-pub trait Visitor<'a> {
+pub(super) trait Visitor<'a> {
     /// The name of an attribute of the item; its value follows.
     fn attribute(&mut self, _name: Text<'a>) {}
 
@@ -36,17 +36,18 @@ pub trait Visitor<'a> {
 /// A value without values in it, tagged as in DynamoDB's JSON. What a number or a binary value says is not
 /// checked: it is any string.
 #[derive(Clone, Copy)]
-pub enum Scalar<'a> {
+pub(super) enum Scalar<'a> {
     S(Text<'a>),
     N(Text<'a>),
     B(Text<'a>),
+    #[cfg_attr(not(test), expect(dead_code, reason = "a visitor is told all that there is"))]
     Bool(bool),
     Null,
 }
 
 /// A value that holds values. Those of a set are scalars of one type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Collection {
+pub(super) enum Collection {
     Map,
     List,
     StringSet,
@@ -56,7 +57,7 @@ pub enum Collection {
 
 /// Why the JSON is not an item, and where; holds nothing of the item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub(super) struct Fault {
     reason: Reason,
     /// Counted from 0.
     at: usize,
@@ -114,12 +115,12 @@ impl Reason {
 }
 
 /// Walks through an item, with any whitespace around it; gives its bytes without that.
-pub fn item<'a>(json: &'a [u8], visitor: &mut impl Visitor<'a>) -> Result<&'a [u8], Fault> {
+pub(super) fn item<'a>(json: &'a [u8], visitor: &mut impl Visitor<'a>) -> Result<&'a [u8], Fault> {
     walk(json, visitor, Walker::item)
 }
 
 /// Walks through the item of a line `{"Item":{…}}`, with any whitespace around both; gives the item's bytes.
-pub fn line<'a>(json: &'a [u8], visitor: &mut impl Visitor<'a>) -> Result<&'a [u8], Fault> {
+pub(super) fn line<'a>(json: &'a [u8], visitor: &mut impl Visitor<'a>) -> Result<&'a [u8], Fault> {
     walk(json, visitor, Walker::line)
 }
 

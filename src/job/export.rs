@@ -65,6 +65,8 @@ struct SegmentExport<'a> {
     parts: Vec<PartHead>,
     /// The part that is being filled, once it has an item.
     writer: Option<PartWriter>,
+    /// Items of the part that is being filled, those of the page in hand included.
+    part_items: u64,
     /// Read capacity units consumed since the last part.
     consumed_units: f64,
     /// Keeps the scan within its lane's part of the table's read budget.
@@ -107,6 +109,7 @@ impl<'a> SegmentExport<'a> {
             scan_started_at: parts.first().map_or_else(Timestamp::now, |part| part.scan_started_at),
             parts,
             writer: None,
+            part_items: 0,
             consumed_units: 0.0,
             pace: rates.pace(&definition.table_arn, Direction::Read, ceiling, Instant::now()),
             page_units: 1.0,
@@ -147,7 +150,8 @@ impl<'a> SegmentExport<'a> {
     ) -> Result<Result<Option<Page>>> {
         let (run, table) = (&self.task.run.run, &self.task.table);
         self.environment.progress.items_exported(run, &table.name, page.len() as u64);
-        self.consumed_units += page.consumed_units();
+        self.part_items += page.len() as u64;
+        self.consumed_units += page.consumed_units().unwrap_or_default();
         let appending = append(self.writer.take(), page, table);
         let reading = async {
             match after {
@@ -160,12 +164,19 @@ impl<'a> SegmentExport<'a> {
         Ok(next)
     }
 
+    /// The items that the part may still take, where there is a limit; of the next part when this one is full.
+    fn items_left(&self) -> Option<u32> {
+        let most = self.task.table.plan.part_items?;
+        let left = most.saturating_sub(self.part_items);
+        u32::try_from(if left > 0 { left } else { most }).ok()
+    }
+
     fn is_full(&self) -> bool {
         let plan = &self.task.table.plan;
         self.writer.as_ref().is_some_and(|writer| {
             writer.compressed_bytes() >= plan.part_bytes
                 || writer.raw_bytes() >= plan.part_raw_bytes
-                || plan.part_items.is_some_and(|items| writer.items() >= items)
+                || plan.part_items.is_some_and(|items| self.part_items >= items)
         })
     }
 
@@ -173,6 +184,7 @@ impl<'a> SegmentExport<'a> {
     /// taken, the segment is exported already, or its run is over.
     async fn put_part(&mut self) -> Result<bool> {
         let Some(writer) = self.writer.take() else { return Ok(true) };
+        self.part_items = 0;
         let report = self.archive().layout().report(&self.task.run.run);
         if self.archive().exists(&self.folder.exported(self.segment)).await?
             || self.archive().exists(&report).await?
@@ -255,7 +267,7 @@ impl<'a> SegmentExport<'a> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let Some(delay) = backoff.next() else { return Err(error) };
+            let Some(delay) = backoff.next().filter(|_| !self.is_stopping()) else { return Err(error) };
             tokio::time::sleep(delay).await;
         }
     }
@@ -276,11 +288,11 @@ impl<'a> SegmentExport<'a> {
             total_segments: self.task.table.plan.segments,
             exclusive_start_key: after,
             consistent_read,
-            limit,
+            limit: limit.into_iter().chain(self.items_left()).min(),
             return_consumed_capacity: "TOTAL",
         };
         let page = self.source.tables.scan(&request, std::mem::take(&mut self.buffer)).await?;
-        let units = page.consumed_units();
+        let units = page.consumed_units().unwrap_or(expected_units);
         self.pace.settle(expected_units, units, Instant::now());
         self.page_units = units;
         if !page.is_empty() {

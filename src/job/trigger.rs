@@ -17,6 +17,7 @@ use crate::aws::sqs::Message;
 use crate::config::{PaceOptions, SourceConfig};
 use crate::environment::{Environment, SourceAccount};
 use crate::error::{Error, Kind, Result};
+use crate::item;
 use crate::message::Trigger;
 use crate::plan::Plan;
 use crate::rate::{Capacity, Direction, table_rate};
@@ -286,12 +287,17 @@ impl<'a> Start<'a> {
 fn plan(definition: &TableDefinition, pace: &PaceOptions) -> Plan {
     let age = definition.created_at().map(|created| Timestamp::now().duration_since(created));
     let age = age.and_then(|age| Duration::try_from(age).ok());
-    let plan = Plan::new(definition.table_size_bytes, definition.item_count, age, pace.lanes);
+    let of_lanes = |lanes| Plan::new(definition.table_size_bytes, definition.item_count, age, lanes);
+    let lanes = of_lanes(pace.lanes).lanes;
     let rate =
-        |budget, direction| table_rate(budget, direction, capacity(definition, direction), plan.lanes) as u64;
+        |budget, direction| table_rate(budget, direction, capacity(definition, direction), lanes) as u64;
     let read_units = rate(pace.read_budget, Direction::Read);
     let write_units = rate(pace.write_budget, Direction::Write);
-    plan.within_budgets(read_units, write_units)
+    // With less than a unit a second a lane would stand still.
+    let lanes = u64::from(lanes).min(read_units).min(write_units);
+    let plan = of_lanes(u32::try_from(lanes).unwrap_or(pace.lanes));
+    let item_units = item::write_units(definition.item_bytes().unwrap_or_default() as u64);
+    plan.within_budgets(read_units, write_units, item_units)
 }
 
 /// What is known of a table's throughput in one direction.

@@ -22,7 +22,7 @@ use crate::reconcile::{self, Event};
 use crate::target;
 
 /// How long a write waits for its target or for the export of its segment.
-const NOT_READY_DELAY: Duration = Duration::from_secs(5);
+const NOT_READY_DELAY: Duration = Duration::from_secs(2);
 
 /// How long a write that was overtaken leaves the run to whoever did that, before it makes sure that the run
 /// has moved on. At once, it would enqueue the next segment a second time.
@@ -48,7 +48,9 @@ pub(super) async fn run(
             return Ok(Outcome::again(NOT_READY_DELAY, "the segment is not exported yet"));
         };
         environment.checked_targets.require(&environment.targets, &task.table).await?;
-        let puts = Puts::new(environment, task, lane_ceiling(environment, &task.table, segment).await?)?;
+        let begins = archive.create(&folder.write_begun(segment), &Timestamp::now()).await?;
+        let is_first = begins && task.table.plan.begins_lane(segment);
+        let puts = Puts::new(environment, task, lane_ceiling(environment, &task.table, is_first).await?)?;
         let write =
             SegmentWrite { environment, task, folder, segment, puts, is_finishing: AtomicBool::new(false) };
         // Puts that are cut short are put again by whoever continues.
@@ -179,14 +181,16 @@ impl SegmentWrite<'_> {
     }
 }
 
-/// A lane's part of the table's write budget. The copy has the source's billing mode. An on-demand table is brought to what it has never taken before
-/// step by step: it throttles beyond twice its previous peak within half an hour.
-async fn lane_ceiling(environment: &Environment, table: &Table, segment: u32) -> Result<Ceiling> {
+/// A lane's part of the table's write budget. A provisioned copy also gives what it has saved up since it was
+/// last written, once for each lane of a run, unless the budget is to be less than all it has. An on-demand copy
+/// is brought to what it has never taken before step by step: it throttles beyond twice its previous peak within
+/// half an hour. The copy was created with the source's billing mode.
+async fn lane_ceiling(environment: &Environment, table: &Table, is_first: bool) -> Result<Ceiling> {
     let plan = &table.plan;
     let ceiling = Ceiling::new(plan.lane_units(plan.write_budget));
-    if table.definition.provisioned_units().is_some() {
-        // Only a run's first writes find it there.
-        return Ok(if plan.begins_lane(segment) { ceiling.with_burst_capacity() } else { ceiling });
+    if let Some(units) = table.definition.provisioned_units() {
+        let is_all = plan.write_budget == Some(units.write_capacity_units);
+        return Ok(if is_first && is_all { ceiling.with_burst_capacity() } else { ceiling });
     }
     let taken_at_once = Direction::Write.new_table_units();
     if plan.write_budget.is_some_and(|units| units as f64 <= taken_at_once) {

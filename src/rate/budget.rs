@@ -70,8 +70,7 @@ impl Capacity {
 /// Units are taken as they are. A percentage is of the table's provisioned throughput or on-demand maximum, or
 /// of what its lanes can reach if that is less: a lane walks through one partition after the other, reading
 /// and writing alike, so it never meets more than one partition's units ([`Direction::partition_units`]).
-/// That is also all that is known of an on-demand table without a maximum. Every lane gets at least one unit,
-/// even where the budget has fewer.
+/// That is also all that is known of an on-demand table without a maximum. It is at least one unit.
 pub fn table_rate(budget: Budget, direction: Direction, capacity: Capacity, lanes: u32) -> f64 {
     let lanes = f64::from(lanes.max(1));
     let units = match budget {
@@ -82,5 +81,5 @@ pub fn table_rate(budget: Budget, direction: Direction, capacity: Capacity, lane
             of_table.min(of_partitions) * f64::from(percent) / 100.0
         }
     };
-    units.max(MIN_LANE_UNITS * lanes)
+    units.max(MIN_LANE_UNITS)
 }

@@ -63,6 +63,15 @@ impl Ceiling {
         self
     }
 
+    /// What a request may cost without being more than the table takes at once.
+    pub fn burst_units(self) -> f64 {
+        self.units_per_second * self.burst_seconds()
+    }
+
+    fn burst_seconds(self) -> f64 {
+        BURST_SECONDS.max(self.saved)
+    }
+
     fn after(self, time: Duration) -> f64 {
         self.units_per_second.min(self.warm * time.div_duration_f64(DOUBLING).exp2())
     }
@@ -126,11 +135,6 @@ impl Pace {
         let ceiling = self.ceiling.after(now.saturating_duration_since(self.since));
         let rate = ceiling * self.own.at(now) * self.table.factor(now);
         rate.max(MIN_LANE_UNITS)
-    }
-
-    /// What a request may cost at this moment without being more than the table takes at once.
-    pub fn burst_units(&self, now: Instant) -> f64 {
-        self.units_per_second(now) * self.burst_seconds()
     }
 
     /// Takes what a request is thought to cost, and tells how long to wait before it is sent: until it and all
@@ -209,13 +213,9 @@ impl Pace {
             (self.table_cut, self.deaf_until) = (cut, Some(self.last_due + ONE_BURST));
         }
         let slower = before.min(self.rate);
-        self.units = (self.units + slower * time.as_secs_f64()).min(self.rate * self.burst_seconds());
+        self.units = (self.units + slower * time.as_secs_f64()).min(self.rate * self.ceiling.burst_seconds());
         self.meter.allow(slower, time, now);
         self.table.allow(slower, time, now);
-    }
-
-    fn burst_seconds(&self) -> f64 {
-        BURST_SECONDS.max(self.ceiling.saved)
     }
 
     #[cfg(test)]

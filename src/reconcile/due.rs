@@ -22,10 +22,11 @@ pub enum Event {
 
 /// The jobs that are missing and due after an event.
 ///
-/// Exports and writes go through the lanes alike: of each lane, one export and one write are under way. A
-/// write enqueues the next one of its lane whether that is exported or not, and an export only the write that
-/// begins its lane. If both looked whether the other is done, both might see that it is, and enqueue twice. A
-/// write that has begun has its message already: a second one would follow it through the whole lane.
+/// Exports and writes go through the lanes alike: of each lane, one export and one write are under way. Each
+/// write has one job that enqueues it, whether it can begin or not: the export of its segment where that begins
+/// a lane, and the write before it elsewhere. If two looked whether the other is done, both might see that it
+/// is, and enqueue it twice. A write that has begun has its message already: a second one would follow it
+/// through the whole lane.
 pub(super) fn due(run: &Run, table: &Table, state: &TableState, event: Event) -> Vec<Job> {
     let segment_job = |segment| SegmentJob::new(&run.run, &table.name, segment);
     let export = |segment| Job::Export(segment_job(segment));
@@ -40,16 +41,14 @@ pub(super) fn due(run: &Run, table: &Table, state: &TableState, event: Event) ->
         }
         Event::Exported(segment) => {
             let next = plan.next_in_lane(segment).filter(|next| !state.exported.contains(next));
-            let first = next_writes(plan, state).filter(|next| *next == segment && plan.begins_lane(segment));
+            let first = (plan.begins_lane(segment) && !state.has_begun_write(segment)).then_some(segment);
             next.map(export).into_iter().chain(first.map(write)).collect()
         }
-        Event::Provisioned => next_writes(plan, state).map(write).collect(),
         Event::Written(segment) | Event::Failed(Stage::Write, segment) => {
-            let begun = |next: &u32| state.is_write_settled(*next) || state.begun_writes.contains(next);
-            let next = plan.next_in_lane(segment).filter(|next| !begun(next));
+            let next = plan.next_in_lane(segment).filter(|next| !state.has_begun_write(*next));
             next.into_iter().map(write).collect()
         }
-        Event::Failed(..) | Event::Closing => Vec::new(),
+        Event::Provisioned | Event::Failed(..) | Event::Closing => Vec::new(),
     }
 }
 
@@ -59,11 +58,11 @@ fn next_exports(plan: &Plan, state: &TableState) -> Vec<u32> {
     lanes.filter_map(|mut lane| lane.find(|segment| !state.exported.contains(segment))).collect()
 }
 
-/// The first segment of each lane that is neither written nor refused, if its write is due: the one that
-/// begins a lane once it is exported, any other once the one before it is settled. One of each lane, so
+/// The first segment of each lane that is neither written nor refused, if it has been due for its write: the one
+/// that begins a lane once it is exported, any other once the one before it is settled. One of each lane, so
 /// that writes are spread over the partitions of the target.
 fn next_writes(plan: &Plan, state: &TableState) -> impl Iterator<Item = u32> {
-    let lanes = (0..plan.lanes).filter(|_| state.provisioned).map(|lane| plan.lane(lane));
+    let lanes = (0..plan.lanes).map(|lane| plan.lane(lane));
     lanes
         .filter_map(|mut lane| lane.find(|segment| !state.is_write_settled(*segment)))
         .filter(|segment| !plan.begins_lane(*segment) || state.exported.contains(segment))
@@ -177,10 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_exported_and_has_a_target_can_be_written_and_only_once() {
+    fn only_what_is_exported_is_written_and_only_once() {
         let exported = ["export/00000.json", "export/00002.json", "export/00004.json"];
-        assert_eq!(writes(&exported), [0_u32; 0]);
-        assert_eq!(writes(&[&exported[..], &["provision.json"]].concat()), [0, 2, 4]);
+        assert_eq!(writes(&[]), [0_u32; 0]);
+        assert_eq!(writes(&exported), [0, 2, 4]);
+        assert_eq!(writes(&[&exported[..], &["write/00002.json"]].concat()), [0, 3, 4]);
     }
 
     #[test]
@@ -198,22 +198,21 @@ mod tests {
         assert_eq!(due_writes(&begun, Event::Written(0)), [1]);
         assert_eq!(due_writes(&begun, Event::Failed(Stage::Write, 4)), [5]);
         assert_eq!(due_writes(&begun, Event::Written(1)), [0_u32; 0]);
-        assert_eq!(
-            due_writes(&[&begun[..], &["write/00005-00000.json"]].concat(), Event::Written(4)),
-            [0_u32; 0]
-        );
+        let next_has_begun = [&begun[..], &["write/00005-begun.json"]].concat();
+        assert_eq!(due_writes(&next_has_begun, Event::Written(4)), [0_u32; 0]);
         assert_eq!(due_writes(&begun, Event::Failed(Stage::Export, 2)), [0_u32; 0]);
     }
 
     #[test]
     fn only_the_export_that_begins_a_lane_enqueues_its_write() {
-        let all = ["provision.json", "export/00002.json", "export/00003.json"];
-        assert_eq!(due_writes(&all, Event::Exported(2)), [2]);
-        assert_eq!(due_writes(&all, Event::Exported(3)), [0_u32; 0]);
-        assert_eq!(due_writes(&all[1..], Event::Exported(2)), [0_u32; 0]);
-        let written = [&all[..], &["write/00002.json"]].concat();
-        assert_eq!(due_writes(&written, Event::Exported(3)), [0_u32; 0]);
-        assert_eq!(due_writes(&written, Event::Exported(2)), [0_u32; 0]);
+        let exported = ["export/00002.json", "export/00003.json"];
+        assert_eq!(due_writes(&exported, Event::Exported(2)), [2]);
+        assert_eq!(due_writes(&exported, Event::Exported(3)), [0_u32; 0]);
+        assert_eq!(due_writes(&exported, Event::Provisioned), [0_u32; 0]);
+        for begun in ["write/00002.json", "write/00002-begun.json", "failed/write-00002.json"] {
+            let begun = [&exported[..], &[begun]].concat();
+            assert_eq!(due_writes(&begun, Event::Exported(2)), [0_u32; 0]);
+        }
     }
 
     /// Whatever the order in which exports and writes come to their end, nothing is left out, nothing is
@@ -221,7 +220,7 @@ mod tests {
     #[test]
     fn every_segment_is_written_once_in_whatever_order_jobs_end() {
         for seed in 0..200_u64 {
-            let mut markers = vec!["provision.json".to_owned()];
+            let mut markers = Vec::new();
             let mut exports: Vec<u32> = vec![0, 2, 4];
             let (mut writes, mut done) = (Vec::new(), Vec::new());
             let mut random = seed;

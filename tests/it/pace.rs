@@ -71,7 +71,11 @@ async fn budgets_of_a_table_come_from_its_capacity_and_are_in_its_plan() {
     provisioned.create["BillingMode"] = "PROVISIONED".into();
     provisioned.create["ProvisionedThroughput"] =
         serde_json::json!({ "ReadCapacityUnits": 100, "WriteCapacityUnits": 30 });
-    world.seed(vec![provisioned, table("on-demand", 20)]).await;
+    let mut slow = table("slow", 20);
+    slow.create["BillingMode"] = "PROVISIONED".into();
+    slow.create["ProvisionedThroughput"] =
+        serde_json::json!({ "ReadCapacityUnits": 4, "WriteCapacityUnits": 20 });
+    world.seed(vec![provisioned, slow, table("on-demand", 20)]).await;
     world.set("BACKUP_LANES", "4");
 
     world.backup(&[], 0).await;
@@ -79,8 +83,13 @@ async fn budgets_of_a_table_come_from_its_capacity_and_are_in_its_plan() {
     let plan = |name: &str| {
         world.object(&format!("/tables/{name}/table.json")).expect("it is planned")["plan"].clone()
     };
-    let (provisioned, on_demand) = (plan("provisioned"), plan("on-demand"));
+    let (provisioned, slow, on_demand) = (plan("provisioned"), plan("slow"), plan("on-demand"));
     assert_eq!((&provisioned["read_budget"], &provisioned["write_budget"]), (&50.into(), &30.into()));
+    // Each lane has at least a unit a second, so there are no more lanes than units.
+    assert_eq!(
+        (&slow["read_budget"], &slow["write_budget"], &slow["lanes"]),
+        (&2.into(), &20.into(), &2.into())
+    );
     // Half of what a partition gives for each lane; all of it for writes.
     assert_eq!((&on_demand["read_budget"], &on_demand["write_budget"]), (&6000.into(), &4000.into()));
 }

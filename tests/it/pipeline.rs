@@ -368,6 +368,26 @@ async fn a_page_that_is_damaged_on_its_way_is_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn writes_come_through_errors_of_the_service_and_of_the_network() {
+    let world = World::with(vec![table("orders", 600)]).await;
+    let fault = |number: usize| match number % 5 {
+        0 => Fault::error(500, "InternalServerError"),
+        1 => Fault::Reset,
+        2 => Fault::LostAnswer,
+        3 => Fault::CorruptBody,
+        _ => Fault::TruncatedBody,
+    };
+    let faults = every(&world, 3, "BatchWriteItem", fault);
+
+    let report = world.backup(&[], 0).await;
+
+    assert!(faults.load(Ordering::Relaxed) >= 5);
+    assert_eq!(result_of(&report, "orders")["items_written"], 600);
+    world.aws.clear_fault();
+    world.assert_copied().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_part_whose_answer_was_lost_is_recognised_as_our_own() {
     let mut world = World::with(vec![table("orders", 200)]).await;
     world.set("BACKUP_LANES", "1");

@@ -6,11 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dynamodb_backup::archive::part::content_md5;
 
-use crate::codec::Codec;
+use crate::codec::{Codec, PART_BYTES};
 use crate::items::Shape;
-
-/// A part of an export closes at this size, as the program's own do.
-const PART_BYTES: usize = 16 << 20;
 
 /// The items of a page, ready to be sent.
 pub(crate) struct ServedPage {

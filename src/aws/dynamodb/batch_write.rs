@@ -3,7 +3,7 @@
 //! A call carries 25 items, so what a call costs is a large part of what writing costs. The generated client
 //! puts its configuration together anew for each call. [`Operation`], the SDK's way to make a call without a
 //! generated client, is put together once and runs in the same orchestrator: credentials, endpoint rules,
-//! signing, clock skew, timeouts and retries stay the SDK's.
+//! signing, clock skew, timeouts and retries stay the SDK's. It sends no user agent.
 
 use aws_config::SdkConfig;
 use aws_runtime::auth::SigV4OperationSigningConfig;
@@ -17,7 +17,9 @@ use aws_sdk_dynamodb::config::retry::RetryPartition;
 use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItem, BatchWriteItemError};
 use aws_smithy_runtime::client::orchestrator::AuthSchemeAndEndpointOrchestrationV2;
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
-use aws_smithy_runtime::client::retries::classifiers::{HttpStatusCodeClassifier, TransientErrorClassifier};
+use aws_smithy_runtime::client::retries::classifiers::{
+    HttpStatusCodeClassifier, ModeledAsRetryableClassifier, TransientErrorClassifier,
+};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::auth::AuthSchemeOptionResolverParams;
 use aws_smithy_runtime_api::client::auth::static_resolver::StaticAuthSchemeOptionResolver;
@@ -35,10 +37,10 @@ use aws_smithy_runtime_api::client::ser_de::DeserializeResponse;
 use aws_smithy_types::config_bag::{ConfigBag, Layer};
 use aws_types::SigningName;
 use aws_types::region::SigningRegion;
-use aws_types::service_config::ServiceConfigKey;
 use bytes::Bytes;
 
 use super::ThrottlesAreOurs;
+use crate::aws::endpoint_override;
 use crate::aws::wire::{GeneratedErrors, raw_request, verified_body};
 
 const TARGET: &str = "DynamoDB_20120810.BatchWriteItem";
@@ -65,6 +67,7 @@ impl BatchWrites {
             .interceptor(InvocationIdInterceptor::new())
             .retry_classifier(HttpStatusCodeClassifier::default())
             .retry_classifier(TransientErrorClassifier::<BatchWriteItemError>::new())
+            .retry_classifier(ModeledAsRetryableClassifier::<BatchWriteItemError>::new())
             .retry_classifier(AwsErrorCodeClassifier::<BatchWriteItemError>::new())
             .retry_classifier(ServiceClockSkewClassifier::<BatchWriteItemError>::new())
             .retry_classifier(ThrottlesAreOurs)
@@ -126,22 +129,10 @@ fn endpoint_params(sdk: &SdkConfig) -> Params {
         .set_region(sdk.region().map(ToString::to_string))
         .set_use_dual_stack(sdk.use_dual_stack())
         .set_use_fips(sdk.use_fips())
-        .set_endpoint(endpoint_override(sdk))
+        .set_endpoint(endpoint_override(sdk, "DynamoDB"))
         .account_id_endpoint_mode(mode.to_string())
         .build()
         .expect("no parameter is required")
-}
-
-/// The endpoint of DynamoDB, or of every service, where the user has set one.
-fn endpoint_override(sdk: &SdkConfig) -> Option<String> {
-    let key = ServiceConfigKey::builder()
-        .service_id("DynamoDB")
-        .env("AWS_ENDPOINT_URL")
-        .profile("endpoint_url")
-        .build()
-        .expect("every part of the key is given");
-    let of_service = sdk.service_config().and_then(|config| config.load_config(key));
-    of_service.or_else(|| sdk.endpoint_url().map(ToOwned::to_owned))
 }
 
 /// Gives each call the parameters of the endpoint rules, to which the orchestrator adds the account.

@@ -63,7 +63,7 @@ impl<'a> Puts<'a> {
         // The copy of one source table is another's than that of a table with the same name elsewhere.
         let copy = format!("copy of {}", table.definition.table_arn);
         let pace = environment.rates.pace(&copy, Direction::Write, ceiling, now);
-        let max_batch_units = pace.burst_units(now) as u64;
+        let max_batch_units = ceiling.burst_units() as u64;
         Ok(Self { environment, task, key: table.definition.key()?, pace: Mutex::new(pace), max_batch_units })
     }
 
@@ -76,19 +76,25 @@ impl<'a> Puts<'a> {
             tokio::task::spawn_blocking(move || read_batches(&key, reader, &schema, batch, &sender));
         let mut tally = Tally::default();
         let mut in_flight = InFlight::new();
-        while let Some(batch) = batches.recv().await {
-            // Two puts of one key must not overtake each other.
-            while in_flight.is_full() || in_flight.holds_any(&batch) {
-                let Some(arrived) = in_flight.next().await else { break };
-                tally.add(arrived?);
-                self.limit_failures(&tally)?;
+        let (mut next, mut is_read) = (None, false);
+        loop {
+            if let Some(batch) = next.take_if(|batch| in_flight.takes(batch)) {
+                let keys: Vec<u128> = batch.key_hashes().collect();
+                in_flight.keys.extend(&keys);
+                in_flight.puts.push(async move { (keys, self.put(batch).await) });
             }
-            let keys: Vec<u128> = batch.key_hashes().collect();
-            in_flight.keys.extend(&keys);
-            in_flight.puts.push(async move { (keys, self.put(batch).await) });
-        }
-        while let Some(arrived) = in_flight.next().await {
-            tally.add(arrived?);
+            // Puts go on while the next batch is waited for.
+            tokio::select! {
+                Some(arrived) = in_flight.next() => {
+                    tally.add(arrived?);
+                    self.limit_failures(&tally)?;
+                }
+                batch = batches.recv(), if next.is_none() && !is_read => {
+                    is_read = batch.is_none();
+                    next = batch;
+                }
+                else => break,
+            }
         }
         let items = reading.await.map_err(|error| Error::retryable("read a part").with_source(error))??;
         Ok((items, tally))
@@ -108,6 +114,7 @@ impl<'a> Puts<'a> {
                     (batch, Some(error))
                 }
                 Err(CallError::Rejected(error)) => {
+                    self.pace().settle(batch.units() as f64, 0.0, Instant::now());
                     pending.extend(self.isolate(&batch, &error, &mut tally)?);
                     continue;
                 }
@@ -143,9 +150,10 @@ impl<'a> Puts<'a> {
     /// (DynamoDB API Reference, “BatchWriteItem”).
     fn settle(&self, batch: Batch, answer: &[u8], tally: &mut Tally) -> Result<Batch> {
         let reserved = batch.units() as f64;
-        let (rest, units) = batch.unprocessed(answer, &self.key)?;
-        self.pace().settle(reserved, units, Instant::now());
-        tally.consumed_units += units;
+        let (rest, consumed) = batch.unprocessed(answer, &self.key)?;
+        let of_table = consumed.map_or(reserved, |consumed| consumed.table_units);
+        self.pace().settle(reserved, of_table, Instant::now());
+        tally.consumed_units += consumed.map_or(0.0, |consumed| consumed.units);
         if !rest.is_empty() {
             self.slow_down(Throttle::Unknown);
         }
@@ -193,13 +201,13 @@ fn takes_no_more(table: &TableName) -> Error {
     ))
 }
 
-/// How long items are sent again while none of them is taken: about two minutes of waiting.
+/// How long items are sent again while none of them is taken: about ten minutes.
 fn patience() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50))
-        .with_max_delay(Duration::from_secs(20))
+        .with_max_delay(Duration::from_secs(60))
         .with_jitter()
-        .with_max_times(14)
+        .with_max_times(19)
 }
 
 /// Reads a part into batches, none of which holds a key twice; gives the number of items read.
@@ -241,12 +249,9 @@ impl<P: Future<Output = Arrival>> InFlight<P> {
         Self { puts: FuturesUnordered::new(), keys: HashSet::new() }
     }
 
-    fn is_full(&self) -> bool {
-        self.puts.len() >= MAX_IN_FLIGHT
-    }
-
-    fn holds_any(&self, batch: &Batch) -> bool {
-        batch.key_hashes().any(|key| self.keys.contains(&key))
+    /// Whether a batch may be sent now: two puts of one key must not overtake each other.
+    fn takes(&self, batch: &Batch) -> bool {
+        self.puts.len() < MAX_IN_FLIGHT && !batch.key_hashes().any(|key| self.keys.contains(&key))
     }
 
     /// What came of the batch that arrives next; `None` when none is on its way.

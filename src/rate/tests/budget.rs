@@ -37,7 +37,7 @@ fn a_budget_comes_to_a_rate_for_each_kind_of_capacity() {
         (half,                 Read,  provisioned(400),       4, 200.0, "of the provisioned units"),
         (half,                 Read,  provisioned(1_000_000), 4, 6000.0, "of the lanes' partitions"),
         (half,                 Write, provisioned(1_000_000), 4, 2000.0, "which take fewer writes"),
-        (half,                 Read,  provisioned(5),         4, 4.0, "at least a unit for each lane"),
+        (half,                 Read,  provisioned(5),         4, 2.5, "also when that is little"),
         (half,                 Read,  on_demand(1000),        4, 500.0, "of the on-demand maximum"),
         (half,                 Read,  on_demand(1_000_000),   1, 1500.0, "of the one lane's partition"),
         (half,                 Read,  NONE,                   4, 6000.0, "of the lanes' partitions alone"),
@@ -47,7 +47,8 @@ fn a_budget_comes_to_a_rate_for_each_kind_of_capacity() {
         (Budget::Percent(1),   Read,  NONE,                   0, 30.0, "no lanes count as one"),
         (units(400),           Read,  provisioned(100),       4, 400.0, "as given"),
         (units(90_000),        Write, NONE,                   1, 90_000.0, "as given"),
-        (units(2),             Write, NONE,                   8, 8.0, "at least a unit for each lane"),
+        (units(2),             Write, NONE,                   8, 2.0, "as given"),
+        (half,                 Read,  provisioned(1),         1, 1.0, "at least a unit"),
     ];
     for (budget, direction, capacity, lanes, wanted, why) in cases {
         assert_eq!(table_rate(budget, direction, capacity, lanes), wanted, "{why}");
