@@ -21,8 +21,10 @@ use crate::rate::{Ceiling, Direction};
 use crate::reconcile::{self, Event};
 use crate::target;
 
-/// How long a write waits for its target or for the export of its segment.
+/// How long a write waits for its target or for the export of its segment: a quarter of its table's age, within
+/// these bounds.
 const NOT_READY_DELAY: Duration = Duration::from_secs(2);
+const MAX_NOT_READY_DELAY: Duration = Duration::from_secs(30);
 
 /// How long a write that was overtaken leaves the run to whoever did that, before it makes sure that the run
 /// has moved on. At once, it would enqueue the next segment a second time.
@@ -42,10 +44,10 @@ pub(super) async fn run(
     let folder = archive.folder(&task.run.run, &task.table.name);
     if !archive.exists(&folder.written(segment)).await? {
         if !archive.exists(&folder.provisioned()).await? {
-            return Ok(Outcome::again(NOT_READY_DELAY, "the target table is not provisioned yet"));
+            return Ok(Outcome::again(not_ready_delay(task), "the target table is not provisioned yet"));
         }
         let Some(exported) = archive.read::<Exported>(&folder.exported(segment)).await? else {
-            return Ok(Outcome::again(NOT_READY_DELAY, "the segment is not exported yet"));
+            return Ok(Outcome::again(not_ready_delay(task), "the segment is not exported yet"));
         };
         environment.checked_targets.require(&environment.targets, &task.table).await?;
         let begins = archive.create(&folder.write_begun(segment), &Timestamp::now()).await?;
@@ -63,6 +65,14 @@ pub(super) async fn run(
     environment.progress.segment_written(&task.run.run, &task.table.name);
     reconcile::table(environment, &task.run, &task.table, Event::Written(segment)).await?;
     Ok(Outcome::Done)
+}
+
+/// The longer a table has been in the making, the longer its writes wait before they look again: hundreds of
+/// tables may wait for their turn to be created, and each look costs requests.
+fn not_ready_delay(task: &Task) -> Duration {
+    let age = Timestamp::now().duration_since(task.table.described_at);
+    let age = Duration::try_from(age).unwrap_or_default();
+    (age / 4).clamp(NOT_READY_DELAY, MAX_NOT_READY_DELAY)
 }
 
 struct SegmentWrite<'a> {
