@@ -76,10 +76,6 @@ impl PartWriter {
         written.len() as u64
     }
 
-    pub fn items(&self) -> u64 {
-        self.items
-    }
-
     pub fn raw_bytes(&self) -> u64 {
         self.raw_bytes
     }
