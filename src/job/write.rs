@@ -58,7 +58,11 @@ pub(super) async fn run(
         // Puts that are cut short are put again by whoever continues.
         match lease.run(write.run_while_wanted(&exported).boxed()).await? {
             End::Written => {}
-            End::Overtaken => return Ok(Outcome::again(OVERTAKEN_DELAY, "the segment or its run is over")),
+            End::Overtaken => {
+                let leads_on = task.table.plan.next_in_lane(segment).is_some();
+                let delay = if leads_on { OVERTAKEN_DELAY } else { Duration::ZERO };
+                return Ok(Outcome::again(delay, "the segment or its run is over"));
+            }
             End::HandOver => return Ok(Outcome::again(Duration::ZERO, "handing over after its time slice")),
         }
     }
