@@ -1,6 +1,6 @@
 //! One item as the JSON bytes DynamoDB sent, `{"pk":{"S":"a"},…}`: its key and its size.
 //!
-//! An item is read once, from left to right ([`walk`]), and nothing of it is turned into values.
+//! An item is read once, from left to right (`walk`), and nothing of it is turned into values.
 
 mod key;
 mod number;
@@ -50,7 +50,7 @@ impl<'s> ItemReader<'s> {
 
     /// Reads a line `{"Item":{…}}` of a part, as [`line_item`] does, and the item in it.
     ///
-    /// Values of a form that is not known do no harm outside the key ([`unknown`]).
+    /// Values of a form that is not known do no harm outside the key (`unknown`).
     ///
     /// The error is permanent: the line is not one item, or a key attribute is missing,
     /// twice there or of another type than the schema says. It names the attribute, never its value.
