@@ -202,6 +202,7 @@ fn describe(name: &str, account: &str) -> Result<Value, &'static str> {
         "TableArn": format!("arn:aws:dynamodb:eu-west-1:{account}:table/{name}"),
         "TableId": "00000000-0000-0000-0000-000000000000",
         "TableStatus": "ACTIVE",
+        "WarmThroughput": { "WriteUnitsPerSecond": 4_000_000_000_u64 },
         "CreationDateTime": 1_600_000_000.0,
         "ItemCount": items,
         "TableSizeBytes": table.pages << 20,
