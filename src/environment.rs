@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 
 use crate::archive::Archive;
 use crate::archive::layout::Stage;
+use crate::archive::part::PartBuffers;
 use crate::archive::record::{Account, Run};
 use crate::aws::Session;
 use crate::aws::dynamodb::Tables;
@@ -31,6 +32,7 @@ pub struct Environment {
     pub progress: Arc<Progress>,
     pub checked_targets: Checked,
     pub rates: TableRates,
+    pub part_buffers: Arc<PartBuffers>,
     session: Session,
     sources: HashMap<String, OnceCell<SourceAccount>>,
 }
@@ -70,6 +72,7 @@ impl Environment {
             targets: Tables::new(&session, "backup"),
             checked_targets: Checked::default(),
             rates: TableRates::default(),
+            part_buffers: Arc::default(),
             sources: config.sources.iter().map(|source| (source.name.clone(), OnceCell::new())).collect(),
             config,
             archive,

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use dynamodb_backup::archive::part::{Part, PartReader, PartWriter};
+use dynamodb_backup::archive::part::{Part, PartBuffers, PartReader, PartWriter};
 use dynamodb_backup::aws::Session;
 use dynamodb_backup::aws::dynamodb::{ScanRequest, Tables};
 use dynamodb_backup::aws::s3::{Bucket, Creation, NewObject};
@@ -87,6 +88,7 @@ struct Export {
     compression: Option<Compression>,
     plan: Plan,
     bucket: Option<Bucket>,
+    buffers: Arc<PartBuffers>,
     keeps_parts: bool,
 }
 
@@ -107,6 +109,7 @@ impl Export {
             compression: job.codec()?.0,
             plan: Plan::new(1 << 30, 1, None, SEGMENTS),
             bucket,
+            buffers: Arc::default(),
             keeps_parts: false,
         })
     }
@@ -124,7 +127,9 @@ impl Export {
             let after = page.last_evaluated_key().map(ToOwned::to_owned);
             exported.done.items += page.len() as u64;
             let (compression, part_bytes) = (self.compression, self.plan.part_bytes);
-            let appending = spawn_blocking(move || append(writer, page, compression, part_bytes));
+            let buffers = Arc::clone(&self.buffers);
+            let begin = move |compression| PartWriter::new(compression, part_bytes, &buffers);
+            let appending = spawn_blocking(move || append(writer, begin, page, compression));
             let reading = async {
                 match after.as_deref() {
                     Some(after) => self.page(segment, Some(after), buffer).await.map(Some),
@@ -178,6 +183,8 @@ impl Export {
         }
         if self.keeps_parts {
             exported.parts.push(part);
+        } else {
+            self.buffers.give_back(part);
         }
         Ok(())
     }
@@ -185,18 +192,15 @@ impl Export {
 
 fn append(
     writer: Option<PartWriter>,
+    begin: impl FnOnce(Compression) -> std::io::Result<PartWriter>,
     page: Page,
     compression: Option<Compression>,
-    part_bytes: u64,
 ) -> std::io::Result<(Option<PartWriter>, Vec<u8>)> {
     let Some(compression) = compression else {
         std::hint::black_box(page.lines());
         return Ok((None, page.into_buffer()));
     };
-    let mut writer = match writer {
-        Some(writer) => writer,
-        None => PartWriter::new(compression, part_bytes)?,
-    };
+    let mut writer = writer.map_or_else(|| begin(compression), Ok)?;
     writer.append(&page)?;
     Ok((Some(writer), page.into_buffer()))
 }

@@ -1,6 +1,7 @@
 //! A part: lines of `{"Item":{…}}`, compressed as one frame, with the MD5 that the manifest lists.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -39,12 +40,37 @@ enum Encoder {
 /// What a part may have grown beyond its size when it is closed: a page is compressed whole.
 const SLACK_BYTES: u64 = 2 << 20;
 
+/// The memory of parts that have been put, for those that come next: as many buffers as parts were ever filled at
+/// once. Freed, it would be cut up for other uses, and new parts would take new memory beside it.
+#[derive(Debug, Default)]
+pub struct PartBuffers(Mutex<Vec<Vec<u8>>>);
+
+impl PartBuffers {
+    /// A buffer for a part that is to be closed at about `part_bytes`. Its memory is reserved at once, and used as
+    /// it fills: a buffer that grows by doubling would be copied, and take three times as much.
+    fn take(&self, part_bytes: u64) -> Vec<u8> {
+        let mut buffer = self.lock().pop().unwrap_or_default();
+        buffer.clear();
+        buffer.reserve_exact(usize::try_from(part_bytes + SLACK_BYTES).unwrap_or_default());
+        buffer
+    }
+
+    /// Takes the memory of a part that is no longer needed, unless somebody else still holds it.
+    pub fn give_back(&self, part: Part) {
+        if part.body.is_unique() {
+            self.lock().push(part.body.into());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl PartWriter {
-    /// Begins a part that is to be closed at about `part_bytes`, compressed. Its memory is reserved at once,
-    /// and used as it fills: a buffer that grows by doubling would be copied, and take three times as much.
-    pub fn new(compression: Compression, part_bytes: u64) -> io::Result<Self> {
-        let capacity = usize::try_from(part_bytes + SLACK_BYTES).unwrap_or_default();
-        let body = Vec::with_capacity(capacity);
+    /// Begins a part that is to be closed at about `part_bytes`, compressed.
+    pub fn new(compression: Compression, part_bytes: u64, buffers: &PartBuffers) -> io::Result<Self> {
+        let body = buffers.take(part_bytes);
         let encoder = match compression {
             Compression::Zstd(level) => {
                 let mut encoder = zstd::stream::write::Encoder::new(body, level)?;
@@ -182,7 +208,8 @@ mod tests {
     #[test]
     fn lines_come_back_as_they_were_written_with_either_codec() {
         for compression in [Compression::Zstd(1), Compression::Gzip(6)] {
-            let mut writer = PartWriter::new(compression, 1 << 20).expect("a writer");
+            let mut writer =
+                PartWriter::new(compression, 1 << 20, &PartBuffers::default()).expect("a writer");
             writer.append(&page(&[r#"{"pk":{"S":"a"}}"#, r#"{"pk":{"S":"é\n"}}"#])).expect("appended");
             writer.append(&page(&[r#"{"pk":{"N":"-0"}}"#])).expect("appended");
             let part = writer.finish().expect("finished");
@@ -200,8 +227,26 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_was_put_lends_its_memory_to_the_next_and_one_still_held_does_not() {
+        let buffers = PartBuffers::default();
+        let part = || {
+            let mut writer = PartWriter::new(Compression::Zstd(1), 1 << 20, &buffers).expect("a writer");
+            writer.append(&page(&[r#"{"pk":{"S":"a"}}"#])).expect("appended");
+            writer.finish().expect("finished")
+        };
+        let first = part();
+        let (memory, held) = (first.body.as_ptr(), part());
+        buffers.give_back(first);
+        buffers.give_back(held.clone());
+        let next = part();
+        assert_eq!((next.body.as_ptr(), &next.md5), (memory, &held.md5));
+        assert_ne!(part().body.as_ptr(), held.body.as_ptr());
+    }
+
+    #[test]
     fn a_flipped_byte_is_found_before_the_first_line() {
-        let writer = PartWriter::new(Compression::Zstd(1), 1 << 20).expect("a writer");
+        let writer =
+            PartWriter::new(Compression::Zstd(1), 1 << 20, &PartBuffers::default()).expect("a writer");
         let part = writer.finish().expect("finished");
         let mut body = part.body.to_vec();
         body[3] ^= 1;

@@ -5,6 +5,7 @@
 //! segment, continues where the bucket ends; and whoever finds a part taken, gives way.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -15,7 +16,6 @@ use super::{Lease, Outcome, Task, blocking};
 use crate::archive::layout::TableFolder;
 use crate::archive::marker::{Exported, PartEntry, Window};
 use crate::archive::part::{PartReader, PartWriter, unreadable};
-use crate::archive::record::Table;
 use crate::archive::{Archive, PartHead};
 use crate::aws::dynamodb::{CallError, ScanRequest};
 use crate::environment::{Environment, SourceAccount};
@@ -152,7 +152,12 @@ impl<'a> SegmentExport<'a> {
         self.environment.progress.items_exported(run, &table.name, page.len() as u64);
         self.part_items += page.len() as u64;
         self.consumed_units += page.consumed_units().unwrap_or_default();
-        let appending = append(self.writer.take(), page, table);
+        let begin = {
+            let (compression, part_bytes) = (table.compression, table.plan.part_bytes);
+            let buffers = Arc::clone(&self.environment.part_buffers);
+            move || PartWriter::new(compression, part_bytes, &buffers).map_err(cannot_compress)
+        };
+        let appending = append(self.writer.take(), begin, page);
         let reading = async {
             match after {
                 Some(after) => self.page(Some(after)).await.map(Some),
@@ -204,6 +209,7 @@ impl<'a> SegmentExport<'a> {
             consumed_units: std::mem::take(&mut self.consumed_units),
         };
         let Some(etag) = self.archive().create_part(&key, &part, &head).await? else { return Ok(false) };
+        self.environment.part_buffers.give_back(part);
         head.etag = etag;
         tracing::debug!(part = number, items = head.items, size_bytes = head.bytes, "part written");
         self.parts.push(head);
@@ -308,18 +314,14 @@ impl<'a> SegmentExport<'a> {
 /// A page without items begins no part.
 async fn append(
     writer: Option<PartWriter>,
+    begin: impl FnOnce() -> Result<PartWriter> + Send + 'static,
     page: Page,
-    table: &Table,
 ) -> Result<(Option<PartWriter>, Vec<u8>)> {
     if page.is_empty() {
         return Ok((writer, page.into_buffer()));
     }
-    let (compression, part_bytes) = (table.compression, table.plan.part_bytes);
     blocking(move || {
-        let mut writer = match writer {
-            Some(writer) => writer,
-            None => PartWriter::new(compression, part_bytes).map_err(cannot_compress)?,
-        };
+        let mut writer = writer.map_or_else(begin, Ok)?;
         writer.append(&page).map_err(cannot_compress)?;
         Ok((Some(writer), page.into_buffer()))
     })
