@@ -4,6 +4,7 @@ mod engine;
 mod extras;
 mod overrides;
 mod place;
+mod segments;
 mod unprocessed;
 
 use std::collections::{BTreeMap, HashMap};
@@ -61,6 +62,10 @@ impl DynamoDb {
 
     pub(crate) fn set_table_size(&self, account: &str, region: &str, table: &str, items: u64, bytes: u64) {
         self.place(account, region).overrides.set_size(table, items, bytes);
+    }
+
+    pub(crate) fn scatter_segments(&self, account: &str, region: &str, table: &str) {
+        self.place(account, region).overrides.scatter_segments(table);
     }
 
     /// One call over the wire. The last `unprocessed` requests of a `BatchWriteItem` are sent back.

@@ -54,7 +54,8 @@ impl Loopback {
         deploy::deploy(self.cloud());
     }
 
-    /// Adds a role, or replaces the one of the same ARN. Open sessions keep what they had.
+    /// Adds a role, or replaces the one of the same ARN. Open sessions keep what they had. Its account need not
+    /// be one of the two: an account is there, and empty, as soon as somebody acts in it.
     pub fn add_role(&self, role: Role) {
         self.cloud().iam.add_role(role);
     }
@@ -72,6 +73,12 @@ impl Loopback {
     /// Makes `DescribeTable` report these sizes from now on. AWS's lag by about six hours; dynoxide's do not.
     pub fn set_table_size(&self, account: &str, region: &str, table: &str, items: u64, bytes: u64) {
         self.cloud().dynamodb.set_table_size(account, region, table, items, bytes);
+    }
+
+    /// Makes this table assign its items to the segments of a parallel Scan in another way than all other tables,
+    /// which agree: from now on, and for good. A Scan of one segment is as before.
+    pub fn scatter_segments(&self, account: &str, region: &str, table: &str) {
+        self.cloud().dynamodb.scatter_segments(account, region, table);
     }
 
     /// Every call since the start or since [`clear_calls`](Self::clear_calls), in order of arrival.

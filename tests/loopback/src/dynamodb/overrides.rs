@@ -1,11 +1,11 @@
-//! What `DescribeTable` reports beside and instead of what dynoxide says.
+//! What tests want tables to do otherwise, and what `DescribeTable` reports beside what dynoxide says.
 
 use std::collections::HashMap;
 
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 
-/// What tests want to be reported, by table.
+/// What tests want, by table.
 #[derive(Default)]
 pub(super) struct Overrides(RwLock<HashMap<String, Override>>);
 
@@ -13,6 +13,7 @@ pub(super) struct Overrides(RwLock<HashMap<String, Override>>);
 struct Override {
     status: Option<String>,
     size: Option<(u64, u64)>,
+    has_scattered_segments: bool,
 }
 
 impl Overrides {
@@ -23,6 +24,14 @@ impl Overrides {
 
     pub(super) fn set_size(&self, table: &str, items: u64, bytes: u64) {
         self.0.write().entry(table.to_owned()).or_default().size = Some((items, bytes));
+    }
+
+    pub(super) fn scatter_segments(&self, table: &str) {
+        self.0.write().entry(table.to_owned()).or_default().has_scattered_segments = true;
+    }
+
+    pub(super) fn has_scattered_segments(&self, table: &str) -> bool {
+        self.0.read().get(table).is_some_and(|wanted| wanted.has_scattered_segments)
     }
 
     /// The description of a table as AWS, or the test, would have it.

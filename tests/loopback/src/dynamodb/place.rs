@@ -5,7 +5,7 @@ use dynoxide::streams::{LOCAL_ACCOUNT, LOCAL_REGION};
 
 use super::extras::Extras;
 use super::overrides::Overrides;
-use super::{Answer, Failure, engine, resource, unprocessed};
+use super::{Answer, Failure, engine, resource, segments, unprocessed};
 
 pub(super) struct Place {
     pub(super) overrides: Overrides,
@@ -37,6 +37,9 @@ impl Place {
             "BatchWriteItem" if unprocessed > 0 => unprocessed::hold_back(body, unprocessed, |body| {
                 engine::dispatch(&self.database, action, body)
             }),
+            "Scan" if self.overrides.has_scattered_segments(&resource(body)) => {
+                engine::dispatch(&self.database, action, &segments::scatter(body))
+            }
             _ if carries_items(action) => engine::dispatch(&self.database, action, body),
             _ => self.administer(action, body),
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use s3s::dto::Checksum;
 
 use super::digest;
 use super::store::{Bucket, Object};
@@ -46,6 +47,28 @@ impl BucketView {
             ..Object::default()
         };
         self.existing().replace(key, Some(object));
+    }
+
+    /// Changes the bytes of an object behind the clients' backs; this does not count as a write. What its writer
+    /// said about it stays, but its ETag is that of the new bytes and it has no checksum: only who knows what was
+    /// written can tell.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such bucket or object.
+    pub fn change(&self, key: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let bucket = self.existing();
+        let object = bucket.get(key).expect("the test has made the object");
+        let mut body = object.body.to_vec();
+        change(&mut body);
+        let changed = Object {
+            etag: digest::etag(&body),
+            body: body.into(),
+            checksum: Checksum::default(),
+            headers: object.headers.clone(),
+            modified: object.modified,
+        };
+        bucket.replace(key, Some(changed));
     }
 
     /// Removes an object behind the clients' backs.

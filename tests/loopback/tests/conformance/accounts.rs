@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, PutRequest,
+    ScalarAttributeType, Tag, WriteRequest,
+};
 use aws_sdk_s3::config::Credentials;
 use loopback_aws::{
     BACKUP_ACCOUNT, BUCKET, EXTERNAL_ID, Loopback, REGION, Role, SOURCE_ACCOUNT, SOURCE_ROLE_ARN,
@@ -13,8 +17,16 @@ use serde_json::json;
 use crate::client;
 use crate::dynamodb::create_table;
 
+/// An account that nothing was deployed in.
+const THIRD_ACCOUNT: &str = "333333333333";
+const THIRD_ROLE_ARN: &str = "arn:aws:iam::333333333333:role/restore";
+
 /// Assumes a role as the backup account's root; the error is STS's code.
-async fn assume(loopback: &Loopback, role: &str, external_id: Option<&str>) -> Result<SdkConfig, String> {
+pub(crate) async fn assume(
+    loopback: &Loopback,
+    role: &str,
+    external_id: Option<&str>,
+) -> Result<SdkConfig, String> {
     let sts = aws_sdk_sts::Client::new(&client::backup(loopback));
     let call = sts.assume_role().role_arn(role).role_session_name("worker");
     let answer = call.set_external_id(external_id.map(str::to_owned)).send().await;
@@ -71,6 +83,51 @@ async fn accounts_and_regions_do_not_see_each_others_tables() {
     let arn = "arn:aws:dynamodb:eu-west-1:111111111111:table/source-table";
     let foreign = backup.describe_table().table_name(arn).send().await.expect_err("another account's table");
     assert_eq!(foreign.code(), Some("AccessDeniedException"));
+}
+
+#[tokio::test]
+async fn a_role_of_a_third_account_makes_and_fills_tables_there() {
+    let loopback = client::deployed().await;
+    create_table(&loopback, BACKUP_ACCOUNT, REGION, "orders");
+    let role = Role::new(THIRD_ROLE_ARN, BACKUP_ACCOUNT).external_id(EXTERNAL_ID).allow([
+        "dynamodb:CreateTable",
+        "dynamodb:Describe*",
+        "dynamodb:ListTagsOfResource",
+        "dynamodb:TagResource",
+        "dynamodb:Scan",
+        "dynamodb:BatchWriteItem",
+    ]);
+    loopback.add_role(role);
+    assert_eq!(assume(&loopback, THIRD_ROLE_ARN, None).await.err(), Some("AccessDenied".to_owned()));
+    let session = assume(&loopback, THIRD_ROLE_ARN, Some(EXTERNAL_ID)).await.expect("it trusts the backup");
+    let dynamodb = aws_sdk_dynamodb::Client::new(&session);
+
+    let missing = dynamodb.describe_table().table_name("orders").send().await.expect_err("not made yet");
+    assert!(missing.into_service_error().is_resource_not_found_exception());
+    let made = dynamodb.create_table().table_name("orders").billing_mode(BillingMode::PayPerRequest);
+    let id = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S);
+    let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash);
+    let made = made.attribute_definitions(id.build().expect("complete"));
+    made.key_schema(key.build().expect("complete")).send().await.expect("made");
+    let table = dynamodb.describe_table().table_name("orders").send().await.expect("there").table;
+    let arn = "arn:aws:dynamodb:eu-west-1:333333333333:table/orders";
+    assert_eq!(table.expect("described").table_arn(), Some(arn));
+
+    let tag = Tag::builder().key("restored").value("yes").build().expect("complete");
+    dynamodb.tag_resource().resource_arn(arn).tags(tag.clone()).send().await.expect("tagged");
+    let tags = dynamodb.list_tags_of_resource().resource_arn(arn).send().await.expect("listed");
+    assert_eq!(tags.tags(), [tag]);
+    let put = PutRequest::builder().item("id", AttributeValue::S("1".into())).build().expect("complete");
+    let put = WriteRequest::builder().put_request(put).build();
+    dynamodb.batch_write_item().request_items("orders", vec![put]).send().await.expect("written");
+    assert_eq!(dynamodb.scan().table_name("orders").send().await.expect("scanned").count(), 1);
+
+    assert_eq!(list_tables(&session).await, Err("AccessDeniedException".into()));
+    let third = client::root(&loopback, THIRD_ACCOUNT, REGION);
+    assert_eq!(list_tables(&third).await, Ok(vec!["orders".to_owned()]));
+    let backup = aws_sdk_dynamodb::Client::new(&client::backup(&loopback));
+    assert_eq!(backup.scan().table_name("orders").send().await.expect("scanned").count(), 0);
+    assert_eq!(list_tables(&client::root(&loopback, SOURCE_ACCOUNT, REGION)).await, Ok(Vec::new()));
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ pub(crate) fn create_table(loopback: &Loopback, account: &str, region: &str, nam
 }
 
 /// Puts `count` items of about `bytes` each.
-fn fill(loopback: &Loopback, table: &str, count: usize, bytes: usize) {
+pub(crate) fn fill(loopback: &Loopback, table: &str, count: usize, bytes: usize) {
     let put = |number: usize| json!({ "PutRequest": { "Item": { "id": { "S": format!("{number:06}") }, "pad": { "S": "x".repeat(bytes) } } } });
     for first in (0..count).step_by(25) {
         let requests: Vec<Value> = (first..count.min(first + 25)).map(put).collect();
@@ -33,7 +33,7 @@ fn fill(loopback: &Loopback, table: &str, count: usize, bytes: usize) {
     }
 }
 
-fn client_of(loopback: &Loopback) -> Client {
+pub(crate) fn client_of(loopback: &Loopback) -> Client {
     Client::new(&client::backup(loopback))
 }
 
@@ -215,7 +215,7 @@ async fn a_parallel_scan_sees_each_item_once_in_pages_of_at_most_a_megabyte() {
     assert!(pages > 6, "{pages} pages for 6 MB");
 }
 
-fn text<'a>(item: &'a std::collections::HashMap<String, AttributeValue>, name: &str) -> &'a str {
+pub(crate) fn text<'a>(item: &'a std::collections::HashMap<String, AttributeValue>, name: &str) -> &'a str {
     item[name].as_s().expect("a string")
 }
 

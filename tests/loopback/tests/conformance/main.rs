@@ -2,8 +2,10 @@
 
 mod accounts;
 mod client;
+mod deletes;
 mod dynamodb;
 mod faults;
 mod s3;
+mod segments;
 mod sqs;
 mod ssm;

@@ -125,6 +125,28 @@ async fn overwriting_and_deleting_leave_a_trace() {
 }
 
 #[tokio::test]
+async fn an_object_may_change_or_vanish_behind_its_writers_back() {
+    let loopback = client::deployed().await;
+    let client = client_of(&loopback).await;
+    let put = client.put_object().bucket(BUCKET).key("part").metadata("attempt", "7");
+    let put = put.body(ByteStream::from_static(b"hello world")).send().await.expect("put");
+    let get = || client.get_object().bucket(BUCKET).key("part").send();
+    loopback.bucket(BUCKET).change("part", |bytes| bytes[4] ^= 1);
+
+    let changed = get().await.expect("still there");
+    assert_ne!(changed.e_tag(), put.e_tag());
+    assert_eq!(changed.metadata().and_then(|all| all.get("attempt")).map(String::as_str), Some("7"));
+    assert_eq!(changed.body.collect().await.expect("no checksum tells").to_vec(), b"helln world");
+    let bucket = loopback.bucket(BUCKET);
+    assert_eq!(bucket.versions("part"), ["hello world"]);
+    assert!(bucket.overwritten().is_empty());
+
+    bucket.remove("part");
+    assert!(get().await.expect_err("gone").into_service_error().is_no_such_key());
+    assert!(bucket.overwritten().is_empty());
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_fit_its_digest_is_refused() {
     let loopback = client::deployed().await;
     let client = client_of(&loopback).await;
