@@ -3,6 +3,7 @@
 //! Every object is created once and never changed. Status, resume and completion are all derived from what
 //! is there; the layout is in [`layout`], and `ARCHITECTURE.md` specifies it for other programs.
 
+mod backup;
 pub mod layout;
 pub mod manifest;
 pub mod marker;
@@ -20,12 +21,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::backup::Backup;
 use self::layout::{Layout, RunId, TableFolder};
 use self::manifest::Manifest;
-use self::part::{Part, content_md5, crc32};
-use self::record::{Report, Run, Table, TableRecord, TableResult};
+use self::marker::{Exported, PartEntry};
+use self::part::{Part, PartFile, PartReader, content_md5, crc32};
+use self::record::{Outcome, Report, Run, Table, TableRecord, TableResult};
 pub use self::state::TableState;
 use crate::aws::s3::{Bucket, Creation, Head, NewObject};
+use crate::blocking::blocking;
 use crate::config::Compression;
 use crate::error::{Context, Error, Result};
 use crate::table::TableName;
@@ -35,6 +39,9 @@ pub const FORMAT_VERSION: u32 = 1;
 
 /// Runs and tables kept in memory: they never change, and every job asks for them.
 const MAX_CACHED: usize = 10_000;
+
+/// How many runs are looked at for what a table was before: of several sources that take turns.
+const LOOK_BACK_RUNS: usize = 100;
 
 /// The archive in one bucket, under one prefix.
 #[derive(Debug)]
@@ -97,6 +104,11 @@ impl Archive {
         })
     }
 
+    /// The bytes of an object, or `None` where there is none.
+    pub async fn bytes(&self, key: &str) -> Result<Option<Bytes>> {
+        Ok(self.bucket.get(key).await?.map(|object| object.body))
+    }
+
     /// Reads a JSON object that must be there.
     ///
     /// # Errors
@@ -104,6 +116,11 @@ impl Archive {
     pub async fn require<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
         let missing = || Error::permanent(format!("s3://{}/{key} is missing", self.bucket.name()));
         self.read(key).await?.ok_or_else(missing)
+    }
+
+    /// The keys of all objects below `prefix`, in order.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        Ok(self.bucket.list(prefix).await?.into_iter().map(|object| object.key).collect())
     }
 
     pub async fn exists(&self, key: &str) -> Result<bool> {
@@ -158,6 +175,23 @@ impl Archive {
 
     pub async fn result(&self, run: &RunId, table: &TableName) -> Result<Option<TableResult>> {
         self.read(&self.layout.result(run, table)).await
+    }
+
+    /// The result of a table in the last run before `run`, of the same source, in which it was complete; of those
+    /// not longer ago than [`LOOK_BACK_RUNS`].
+    pub async fn last_complete(&self, run: &Run, table: &TableName) -> Result<Option<TableResult>> {
+        let runs = self.runs("").await?;
+        for earlier in runs.iter().rev().filter(|id| **id < run.run).take(LOOK_BACK_RUNS) {
+            let Some(record) = self.run(earlier).await? else { continue };
+            if record.source.name != run.source.name {
+                continue;
+            }
+            let result = self.result(earlier, table).await?;
+            if let Some(result) = result.filter(|result| result.outcome == Outcome::Complete) {
+                return Ok(Some(result));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether nothing new has appeared in a run for longer than `stall_after`.
@@ -265,10 +299,36 @@ impl Archive {
         let object = self.bucket.get(key).await?.ok_or_else(missing)?;
         match object.metadata.get("items") {
             Some(found) if *found != items.to_string() => Err(Error::permanent(format!(
-                "part {key} was put with {found} items, its marker says {items}"
+                "part {key} was put with {found} items, and {items} are on record"
             ))),
             _ => Ok(object.body),
         }
+    }
+
+    /// The parts of an exported segment.
+    pub fn part_files(
+        &self,
+        folder: &TableFolder,
+        exported: &Exported,
+        compression: Compression,
+    ) -> Vec<PartFile> {
+        let file = |part: &PartEntry| PartFile {
+            key: folder.part(exported.segment, part.part, compression),
+            items: part.items,
+            md5: part.md5.clone(),
+            compression,
+        };
+        exported.parts.iter().map(file).collect()
+    }
+
+    /// Reads a part whole and verifies its checksum, before its first item is used.
+    ///
+    /// # Errors
+    /// Permanent when it is missing, corrupt, or was put with another number of items.
+    pub async fn open_part(&self, part: &PartFile) -> Result<PartReader> {
+        let body = self.part(&part.key, part.items).await?;
+        let part = part.clone();
+        blocking(move || PartReader::open(&part.key, body, &part.md5, part.compression)).await
     }
 
     /// Puts the native manifest; the summary is last, because it is what makes the backup exist.
@@ -302,7 +362,7 @@ fn known_version(version: u32, key: &str) -> Result<()> {
 }
 
 /// `manifest-files.json` → `manifest-files.md5`, as in DynamoDB's own exports.
-fn checksum_key(key: &str) -> String {
+pub fn checksum_key(key: &str) -> String {
     format!("{}.md5", key.trim_end_matches(".json"))
 }
 

@@ -8,7 +8,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand,
 
 use crate::config::{Form, SETTINGS, Setting, Strings};
 use crate::exit::Exit;
-use crate::table::{Pattern, TableName};
+use crate::table::{Pattern, Selection, TableName};
+use crate::verify::Subset;
 
 const SETTINGS_HELP: &str = "\
 Settings: every one is a flag (--bucket), an environment variable (BACKUP_BUCKET) or, when --environment is \
@@ -65,6 +66,27 @@ pub enum Command {
         #[arg(long, value_name = "NAME")]
         table: Option<TableName>,
     },
+    /// Read a backup back and compare the live copy with it, item by item
+    Verify(VerifyArgs),
+}
+
+/// What is verified.
+#[derive(Args, Clone, Debug)]
+pub struct VerifyArgs {
+    /// Id of the run
+    pub run: String,
+    /// Only tables that match this pattern, as in `orders-*`; repeat it for more [default: all]
+    #[arg(id = "table", long = "table", value_name = "PATTERN")]
+    pub tables: Vec<Pattern>,
+    /// Only this share of the segments, as in 1/7: seven of these cover everything
+    #[arg(long, value_name = "N/OF", default_value_t = Subset::ALL, hide_default_value = true)]
+    pub subset: Subset,
+}
+
+impl VerifyArgs {
+    pub fn selection(&self) -> Selection {
+        Selection { tables: self.tables.clone(), exclude: Vec::new() }
+    }
 }
 
 /// Which tables a new run takes.
@@ -79,6 +101,9 @@ pub struct TriggerArgs {
     /// Not the tables that match this pattern; repeat it for more
     #[arg(id = "skip-table", long = "skip-table", value_name = "PATTERN")]
     pub exclude: Vec<Pattern>,
+    /// Delete from the copies whatever the source no longer has, however much that is
+    #[arg(long)]
+    pub accept_changes: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -7,6 +7,7 @@ mod run;
 mod show;
 mod status;
 mod trigger;
+mod verify;
 mod worker;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub async fn run(cli: &Cli) -> Result<Exit> {
         Command::Resume { run } => resume::run(cli, run).await,
         Command::List => list::run(cli).await,
         Command::Show { run, table } => show::run(cli, run, table.as_ref()).await,
+        Command::Verify(args) => verify::run(cli, args).await,
     }
 }
 
@@ -76,10 +78,16 @@ async fn environment(cli: &Cli, progress: Progress, bars: Option<MultiProgress>)
 }
 
 /// What the commands that only look work in.
-async fn archive(cli: &Cli) -> Result<(Archive, ArchiveConfig)> {
+struct Opened {
+    archive: Archive,
+    config: ArchiveConfig,
+    session: Session,
+}
+
+async fn open(cli: &Cli) -> Result<Opened> {
     let (config, session) = settings::<ArchiveConfig>(cli, None).await?;
     let bucket = Bucket::open(&session, &config.bucket).await?;
-    Ok((Archive::new(bucket, &config.prefix), config))
+    Ok(Opened { archive: Archive::new(bucket, &config.prefix), config, session })
 }
 
 /// The id of a run, as it was typed.

@@ -47,9 +47,11 @@ pub struct Config {
     pub hand_over_after: Duration,
     /// Whether tables of the backup account that carry no ownership tag are tagged and written to.
     pub adopt_existing: bool,
+    /// The share of a copy, in per cent, of which more than this may not be deleted or changed in one run.
+    pub suspect_above: u8,
 }
 
-/// What reading the archive takes: `status`, `list`, `show`.
+/// What reading the archive takes: `status`, `list`, `show`, `verify`, `restore`.
 #[derive(Clone, Debug)]
 pub struct ArchiveConfig {
     pub bucket: String,
@@ -186,6 +188,7 @@ impl FromSettings for Config {
             shutdown_grace: reader.read("shutdown-grace", duration(SECOND..=HOUR)),
             hand_over_after: reader.read("hand-over-after", duration(SECOND..=HOUR * 11)),
             adopt_existing: reader.read("adopt-existing", switch),
+            suspect_above: reader.read("suspect-above", value::percent),
             environment,
         }
     }

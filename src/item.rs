@@ -1,7 +1,8 @@
-//! One item as the JSON bytes DynamoDB sent, `{"pk":{"S":"a"},…}`: its key and its size.
+//! One item as the JSON bytes DynamoDB sent, `{"pk":{"S":"a"},…}`: its key, its size and a hash of all of it.
 //!
 //! An item is read once, from left to right (`walk`), and nothing of it is turned into values.
 
+mod content;
 mod key;
 mod number;
 mod size;
@@ -11,6 +12,8 @@ mod walk;
 
 use serde_json::error::Category;
 
+use self::content::Content;
+pub use self::content::ContentHash;
 pub use self::key::Key;
 use self::key::KeyAttributes;
 use self::size::Size;
@@ -41,11 +44,12 @@ impl Row<'_> {
 pub struct ItemReader<'s> {
     schema: &'s KeySchema,
     canonical: Vec<u8>,
+    content: Content,
 }
 
 impl<'s> ItemReader<'s> {
     pub fn new(schema: &'s KeySchema) -> Self {
-        Self { schema, canonical: Vec::new() }
+        Self { schema, canonical: Vec::new(), content: Content::default() }
     }
 
     /// Reads a line `{"Item":{…}}` of a part, as [`line_item`] does, and the item in it.
@@ -59,6 +63,22 @@ impl<'s> ItemReader<'s> {
         match walk::line(line, &mut found) {
             Ok(item) => self.row(item, &found),
             Err(fault) => self.unknown(unknown::line_item(line).ok_or_else(|| not_an_item(fault))?),
+        }
+    }
+
+    /// As [`Self::read_line`], and in the same pass the hash of all that is in the item.
+    pub fn read_line_with_content<'a>(&mut self, line: &'a [u8]) -> Result<(Row<'a>, ContentHash)> {
+        let found = (KeyAttributes::new(self.schema), Size::default());
+        let mut found = (found, self.content.begin());
+        match walk::line(line, &mut found) {
+            Ok(item) => {
+                let (found, _) = found;
+                Ok((self.row(item, &found)?, self.content.hash()))
+            }
+            Err(fault) => {
+                let item = unknown::line_item(line).ok_or_else(|| not_an_item(fault))?;
+                Ok((self.unknown(item)?, ContentHash::of_unknown(item)))
+            }
         }
     }
 

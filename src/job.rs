@@ -5,9 +5,11 @@ mod provision;
 pub mod trigger;
 mod write;
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::record::{Run, Table};
@@ -74,10 +76,9 @@ pub async fn work(environment: &Environment, job: &Job, lease: &Lease) -> Result
     }
 }
 
-/// Runs CPU work off the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let joined = tokio::task::spawn_blocking(work).await;
-    joined.map_err(|error| Error::retryable("a blocking task ended early").with_source(error))?
+/// Tells the objects of one attempt at a job from those of another.
+fn attempt_id() -> String {
+    format!("{:016x}", RandomState::new().hash_one(Timestamp::now().as_nanosecond()))
 }
 
 /// What a job is about, read from the bucket.

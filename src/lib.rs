@@ -6,20 +6,25 @@
 //! - [`cli`], [`config`], [`exit`], [`telemetry`], [`shutdown`]: how the program is told what to do
 //! - [`commands`]: one file per command; builds the [`environment`] once
 //! - [`worker`]: the bounded pool: free slot → receive → work → settle
-//! - [`job`]: the four stages; [`reconcile`]: the one function that moves a run forward
+//! - [`job`]: the four stages; [`reconcile`]: the one function that moves a run forward; [`verify`]: reads a backup
+//!   back
 //! - [`environment`]: what jobs work with; [`message`]: what the queues carry; [`target`]: the guards of the
 //!   live copy; [`progress`]: counts for whoever watches
+//! - [`copy`]: the live copy against its archive; [`scan`]: the scan of one segment
 //! - [`archive`]: what lies in the bucket; [`aws`]: the two accounts, the only code that names the SDK
-//! - [`rate`]: read and write budgets
-//! - [`table`], [`schema`], [`plan`], [`page`], [`item`], [`batch`]: pure; no I/O
+//! - [`rate`]: read and write budgets; [`blocking`]: CPU work off the async threads
+//! - [`table`], [`schema`], [`plan`], [`page`], [`item`], [`batch`], [`digest`]: pure; no I/O
 //! - [`error`]: what went wrong, and what that means for a message or a command
 
 pub mod archive;
 pub mod aws;
 pub mod batch;
+pub mod blocking;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod copy;
+pub mod digest;
 pub mod environment;
 pub mod error;
 pub mod exit;
@@ -31,9 +36,11 @@ pub mod plan;
 pub mod progress;
 pub mod rate;
 pub mod reconcile;
+pub mod scan;
 pub mod schema;
 pub mod shutdown;
 pub mod table;
 pub mod target;
 pub mod telemetry;
+pub mod verify;
 pub mod worker;

@@ -5,17 +5,20 @@
 //! message is repaired by calling it again, and a duplicate does no harm. Of two workers who finish the last
 //! two jobs at the same moment at least one sees both markers, because each writes its own before it looks.
 
+mod deletions;
 mod due;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 
 pub use self::due::Event;
-use self::due::{due, is_exported, is_over, outcome};
-use crate::archive::TableState;
+use self::due::{due, due_deletions, is_exported, is_over, is_written, outcome};
+use crate::archive::layout::TableFolder;
 use crate::archive::manifest::Manifest;
-use crate::archive::marker::{Exported, Failure, Provisioned, Window, Written};
+use crate::archive::marker::{Deleted, Deletions, Exported, Failure, Provisioned, Window, Written};
 use crate::archive::record::{Outcome, Report, Run, Table, TableResult};
+use crate::archive::{Archive, TableState};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::message::Job;
@@ -35,8 +38,13 @@ pub async fn table(environment: &Environment, run: &Run, table: &Table, event: E
     if is_exported(&table.plan, &state) {
         write_manifest(environment, run, table).await?;
     }
-    if is_over(&table.plan, &state) {
-        write_result(environment, run, table, &state).await?;
+    if !is_written(&table.plan, &state) {
+        return Ok(());
+    }
+    let deletions = deletions::of(environment, run, table, &state).await?;
+    environment.enqueue(&due_deletions(run, table, &state, deletions.as_ref(), event)).await?;
+    if is_over(&state, deletions.as_ref()) {
+        write_result(environment, run, table, &state, deletions.as_ref()).await?;
         finish_run(environment, run).await?;
     }
     Ok(())
@@ -113,18 +121,25 @@ async fn write_manifest(environment: &Environment, run: &Run, table: &Table) -> 
     archive.create_manifest(&folder, manifest).await
 }
 
-async fn write_result(environment: &Environment, run: &Run, table: &Table, state: &TableState) -> Result<()> {
+async fn write_result(
+    environment: &Environment,
+    run: &Run,
+    table: &Table,
+    state: &TableState,
+    deletions: Option<&Deletions>,
+) -> Result<()> {
     let archive = &environment.archive;
     let key = archive.layout().result(&run.run, &table.name);
     if archive.exists(&key).await? {
         return Ok(());
     }
-    let result = sum_up(environment, run, table, state).await?;
+    let result = sum_up(environment, run, table, state, deletions).await?;
     environment.progress.table_finished(&run.run, &table.name, result.outcome);
     if archive.create(&key, &result).await? {
         tracing::info!(
             run.id = %run.run, table.name = %table.name, outcome = %result.outcome,
-            items = result.items_exported, items_written = result.items_written,
+            items = result.items_exported, items_put = result.items_put,
+            items_unchanged = result.items_unchanged, items_deleted = result.items_deleted,
             size_bytes = result.archive_bytes, "table finished"
         );
     }
@@ -137,29 +152,23 @@ async fn sum_up(
     run: &Run,
     table: &Table,
     state: &TableState,
+    deletions: Option<&Deletions>,
 ) -> Result<TableResult> {
     let archive = &environment.archive;
     let folder = archive.folder(&run.run, &table.name);
     let exported = exported_markers(environment, run, table, state.exported.iter().copied()).await?;
-    let written: Vec<Written> = stream::iter(state.written.iter().copied())
-        .map(|segment| {
-            let key = folder.written(segment);
-            async move { archive.require(&key).await }
-        })
-        .buffered(READ_AT_ONCE)
-        .try_collect()
-        .await?;
-    let failures: Vec<Failure> = stream::iter(state.failed.iter().copied())
-        .map(|(stage, segment)| {
-            let key = folder.failed(stage, segment);
-            async move { archive.require(&key).await }
-        })
-        .buffered(READ_AT_ONCE)
-        .try_collect()
-        .await?;
+    let written = written_markers(archive, &folder, state).await?;
+    let written = || written.iter().map(|(_, written)| written);
+    let deleted: Vec<Deleted> =
+        read_all(archive, state.deleted.iter().map(|segment| folder.deleted(*segment))).await?;
+    let failures: Vec<Failure> =
+        read_all(archive, state.failed.iter().map(|(stage, segment)| folder.failed(*stage, *segment)))
+            .await?;
     let provisioned: Option<Provisioned> = archive.read(&folder.provisioned()).await?;
     let (provision, drift) = provisioned.map(|marker| (marker.outcome, marker.drift)).unzip();
-    let items_failed = written.iter().map(|marker| marker.items_failed).sum();
+    let items_failed = written().map(|marker| marker.items_failed).sum();
+    let items_deleted = deleted.iter().map(|marker| marker.items_deleted).sum();
+    let items_extra = written().map(|marker| marker.items_extra).sum::<u64>().saturating_sub(items_deleted);
     let mut reasons: Vec<String> =
         failures.into_iter().map(|failure| format!("{}: {}", failure.stage, failure.reason)).collect();
     if items_failed > 0 {
@@ -168,22 +177,54 @@ async fn sum_up(
             "write: DynamoDB refuses {items_failed} items; their keys are in {folder}failed-items/"
         ));
     }
+    reasons.extend(deletions.and_then(|deletions| deletions.reason.clone()));
     Ok(TableResult {
         table: table.name.clone(),
-        outcome: outcome(&table.plan, state, items_failed),
+        outcome: outcome(&table.plan, state, deletions, items_failed),
         reasons,
         items_exported: exported.iter().map(Exported::items).sum(),
-        items_written: written.iter().map(|marker| marker.items_put).sum(),
+        items_put: written().map(|marker| marker.items_put).sum(),
+        items_unchanged: written().map(|marker| marker.items_unchanged).sum(),
+        items_deleted,
+        items_extra,
         items_failed,
+        suspect: deletions.is_some_and(|deletions| deletions.suspect),
+        digest: written().map(|marker| marker.digest).sum(),
         parts: exported.iter().map(|marker| marker.parts.len() as u64).sum(),
         archive_bytes: exported.iter().map(Exported::bytes).sum(),
         read_units: exported.iter().map(|marker| marker.consumed_units).sum(),
-        write_units: written.iter().map(|marker| marker.consumed_units).sum(),
+        copy_read_units: written().map(|marker| marker.read_units).sum(),
+        write_units: written().map(|marker| marker.consumed_units).sum::<f64>()
+            + deleted.iter().map(|marker| marker.consumed_units).sum::<f64>(),
+        rewrite_units: written().map(|marker| marker.rewrite_units).sum(),
         scan: exported.iter().map(|marker| marker.scan).reduce(Window::union),
         provision,
         drift: drift.unwrap_or_default(),
         finished_at: Timestamp::now(),
     })
+}
+
+/// The write markers of a table, by segment.
+async fn written_markers(
+    archive: &Archive,
+    folder: &TableFolder,
+    state: &TableState,
+) -> Result<Vec<(u32, Written)>> {
+    let markers = read_all(archive, state.written.iter().map(|segment| folder.written(*segment))).await?;
+    Ok(state.written.iter().copied().zip(markers).collect())
+}
+
+/// Reads objects that must be there, in order.
+async fn read_all<T: DeserializeOwned>(
+    archive: &Archive,
+    keys: impl Iterator<Item = String>,
+) -> Result<Vec<T>> {
+    let keys: Vec<String> = keys.collect();
+    stream::iter(keys)
+        .map(|key| async move { archive.require(&key).await })
+        .buffered(READ_AT_ONCE)
+        .try_collect()
+        .await
 }
 
 async fn exported_markers(
@@ -193,22 +234,10 @@ async fn exported_markers(
     segments: impl IntoIterator<Item = u32>,
 ) -> Result<Vec<Exported>> {
     let folder = environment.archive.folder(&run.run, &table.name);
-    stream::iter(segments)
-        .map(|segment| {
-            let key = folder.exported(segment);
-            async move { environment.archive.require(&key).await }
-        })
-        .buffered(READ_AT_ONCE)
-        .try_collect()
-        .await
+    read_all(&environment.archive, segments.into_iter().map(|segment| folder.exported(segment))).await
 }
 
 async fn results(environment: &Environment, run: &Run, tables: &[TableName]) -> Result<Vec<TableResult>> {
     let key = |table| environment.archive.layout().result(&run.run, table);
-    let keys: Vec<String> = tables.iter().map(key).collect();
-    stream::iter(keys)
-        .map(|key| async move { environment.archive.require(&key).await })
-        .buffered(READ_AT_ONCE)
-        .try_collect()
-        .await
+    read_all(&environment.archive, tables.iter().map(key)).await
 }

@@ -75,6 +75,12 @@ pub async fn describe(targets: &Tables, target: &TableName) -> Result<Option<Tab
     })
 }
 
+/// Describes a table of the backup account that was there a moment ago.
+pub async fn require(targets: &Tables, target: &TableName) -> Result<TableDefinition> {
+    let missing = || Error::retryable(format!("table {target} is gone from the backup account"));
+    describe(targets, target).await?.ok_or_else(missing)
+}
+
 /// Refuses a target whose items could not be told apart as the source's are.
 pub fn require_same_key(table: &Table, target: &TableDefinition) -> Result<()> {
     let (wanted, found) = (table.definition.key()?, target.key()?);
@@ -115,8 +121,7 @@ impl Checked {
         if self.lock().get(&id).is_some_and(|checked| checked.elapsed() < TRUSTED_FOR) {
             return Ok(());
         }
-        let missing = || Error::retryable(format!("table {} is gone from the backup account", table.target));
-        let target = describe(targets, &table.target).await?.ok_or_else(missing)?;
+        let target = require(targets, &table.target).await?;
         require_same_key(table, &target)?;
         match owner(targets, &target, table).await? {
             Owner::Ours { .. } => {}

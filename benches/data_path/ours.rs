@@ -235,7 +235,7 @@ impl Write<'_> {
     async fn part(&self, reader: PartReader) -> Result<Done> {
         let (sender, mut batches) = mpsc::channel(READ_AHEAD);
         let schema = self.schema.clone();
-        let batch = BatchBuilder::new(self.table, None);
+        let batch = BatchBuilder::puts(self.table, None);
         let reading = spawn_blocking(move || read_batches(reader, &schema, batch, &sender));
         let (mut puts, mut keys_in_flight) = (FuturesUnordered::new(), HashSet::new());
         while let Some(batch) = batches.recv().await {
@@ -278,7 +278,7 @@ fn read_batches(
 ) -> Result<Done> {
     let (mut items, mut line, mut done) = (ItemReader::new(schema), Vec::new(), Done::default());
     while reader.next_line(&mut line)? {
-        let row = items.read_line(&line)?;
+        let row = items.read_line_with_content(&line)?.0;
         if !batch.fits(&row) || batch.contains(row.key) {
             batches.blocking_send(batch.finish())?;
         }

@@ -196,9 +196,14 @@ impl TableFolder {
         format!("{}manifest-summary.json", self.export())
     }
 
+    /// Where all parts lie, and nothing else: ImportTable reads everything there.
+    pub fn data(&self) -> String {
+        format!("{}data/", self.export())
+    }
+
     /// Where the parts of one segment lie, in order. The numbers are padded so that keys sort as they count.
     pub fn parts(&self, segment: u32) -> String {
-        format!("{}data/{segment:05}-", self.export())
+        format!("{}{segment:05}-", self.data())
     }
 
     pub fn part(&self, segment: u32, part: u32, compression: Compression) -> String {
@@ -226,13 +231,42 @@ impl TableFolder {
         format!("{}write/{segment:05}-begun.json", self.state())
     }
 
-    /// Says that one part of a segment is written, so that whoever continues does not write it again.
-    pub fn part_written(&self, segment: u32, part: u32) -> String {
-        format!("{}write/{segment:05}-{part:05}.json", self.state())
+    /// What an attempt at a segment has put that handed the rest over.
+    pub fn handed_over(&self, segment: u32, attempt: &str) -> String {
+        format!("{}write/{segment:05}-{attempt}.json", self.state())
     }
 
-    pub fn failed_items(&self, segment: u32, part: u32) -> String {
-        format!("{}failed-items/{segment:05}-{part:05}.json", self.state())
+    /// What attempts at a segment have left behind: [`Self::handed_over`], and that it was begun.
+    pub fn write_attempts(&self, segment: u32) -> String {
+        format!("{}write/{segment:05}-", self.state())
+    }
+
+    /// A list of the keys that the copy's segment has and the archived one has not, by the attempt that found them.
+    pub fn extra_keys(&self, segment: u32, attempt: &str, list: u32) -> String {
+        format!("{}extra/{segment:05}-{attempt}-{list:05}.json", self.state())
+    }
+
+    /// A list of the hashes of the keys that the copy's segment missed.
+    pub fn missing_keys(&self, segment: u32, attempt: &str, list: u32) -> String {
+        format!("{}missing/{segment:05}-{attempt}-{list:05}.json", self.state())
+    }
+
+    /// Whether the extra items of the copy are deleted.
+    pub fn deletions(&self) -> String {
+        format!("{}deletions.json", self.state())
+    }
+
+    pub fn deleted(&self, segment: u32) -> String {
+        format!("{}delete/{segment:05}.json", self.state())
+    }
+
+    /// Says that the extra items of one list are deleted.
+    pub fn deleted_list(&self, segment: u32, list: u32) -> String {
+        format!("{}delete/{segment:05}-{list:05}.json", self.state())
+    }
+
+    pub fn failed_items(&self, segment: u32) -> String {
+        format!("{}failed-items/{segment:05}.json", self.state())
     }
 
     pub fn failed(&self, stage: Stage, segment: u32) -> String {

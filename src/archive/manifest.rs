@@ -6,7 +6,7 @@
 //! Source: DynamoDB Developer Guide, “DynamoDB table export output format”.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::layout::TableFolder;
 use super::marker::{Exported, Window};
@@ -21,13 +21,32 @@ pub struct Manifest {
 }
 
 /// One line of `manifest-files.json`.
-#[derive(Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct DataFile<'a> {
-    item_count: u64,
-    md5_checksum: &'a str,
-    etag: &'a str,
-    data_file_s3_key: String,
+pub struct DataFile {
+    pub item_count: u64,
+    /// Base64 of the MD5 of the compressed bytes.
+    pub md5_checksum: String,
+    #[serde(default)]
+    pub etag: String,
+    pub data_file_s3_key: String,
+}
+
+/// What a reader needs of a `manifest-summary.json`, ours or DynamoDB's.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SummaryHead {
+    pub table_arn: String,
+    pub item_count: u64,
+    pub output_format: String,
+    /// Absent in a full export of before incremental ones.
+    #[serde(default)]
+    pub export_type: Option<String>,
+}
+
+/// Reads a `manifest-files.json`.
+pub fn read_files(text: &[u8]) -> serde_json::Result<Vec<DataFile>> {
+    serde_json::Deserializer::from_slice(text).into_iter().collect()
 }
 
 /// `manifest-summary.json`: the order of the fields is DynamoDB's.
@@ -77,8 +96,8 @@ fn files(folder: &TableFolder, table: &Table, segments: &[Exported]) -> String {
             let key = folder.part(segment.segment, part.part, table.compression);
             lines += &json(&DataFile {
                 item_count: part.items,
-                md5_checksum: &part.md5,
-                etag: &part.etag,
+                md5_checksum: part.md5.clone(),
+                etag: part.etag.clone(),
                 data_file_s3_key: key,
             });
             lines.push('\n');

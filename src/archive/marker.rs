@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::layout::Stage;
+use crate::digest::Digest;
 use crate::table::TableName;
 
 /// A segment is exported: these are its parts, in order, and nothing else.
@@ -79,27 +80,134 @@ pub enum Provision {
     Adopted,
 }
 
-/// A segment, or one part of it, is in the target, except for the items that are listed as failed.
+/// A segment of the copy holds every item of its archive, except for those that are listed as failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Written {
+    /// Who found what is extra or missing, and listed it.
+    pub attempt: String,
     pub items_put: u64,
+    /// Of the items put, those that the copy had with another content.
+    pub items_changed: u64,
+    /// Items that the copy had as they were archived.
+    pub items_unchanged: u64,
+    /// Items of the copy that the archived segment does not have.
+    pub items_extra: u64,
     pub items_failed: u64,
+    /// Of the archived items.
+    pub digest: Digest,
+    /// Read capacity units that it took to look at the copy, as DynamoDB reported them.
+    pub read_units: f64,
+    /// Write capacity units, as DynamoDB reported them.
+    pub consumed_units: f64,
+    /// Write capacity units of putting every archived item, indexes not counted.
+    pub rewrite_units: u64,
+    pub finished_at: Timestamp,
+}
+
+impl Written {
+    /// What an attempt has come to before it has begun.
+    pub fn nothing(attempt: String) -> Self {
+        Self {
+            attempt,
+            items_put: 0,
+            items_changed: 0,
+            items_unchanged: 0,
+            items_extra: 0,
+            items_failed: 0,
+            digest: Digest::default(),
+            read_units: 0.0,
+            consumed_units: 0.0,
+            rewrite_units: 0,
+            finished_at: Timestamp::now(),
+        }
+    }
+
+    /// Archived items that the copy did not have.
+    pub fn items_missing(&self) -> u64 {
+        (self.items_put + self.items_failed).saturating_sub(self.items_changed)
+    }
+
+    /// Items that the copy held before.
+    pub fn items_before(&self) -> u64 {
+        self.items_unchanged + self.items_changed + self.items_extra
+    }
+
+    /// Takes what an earlier attempt has put for put, and not for found unchanged.
+    pub fn add_handed_over(&mut self, earlier: &HandedOver) {
+        let put = earlier.items_put.min(self.items_unchanged);
+        self.items_put += put;
+        self.items_unchanged -= put;
+        self.read_units += earlier.read_units;
+        self.consumed_units += earlier.consumed_units;
+    }
+}
+
+/// What an attempt at a segment has done before it handed the rest over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HandedOver {
+    pub items_put: u64,
+    pub read_units: f64,
+    pub consumed_units: f64,
+}
+
+/// Keys that the copy's segment has and the archived one has not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExtraKeys {
+    pub keys: Vec<Box<RawValue>>,
+}
+
+/// Keys that the archived segment has and the copy's had not: the first 64 bits of each key's hash.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MissingKeys {
+    pub hashes: Vec<u64>,
+}
+
+/// What becomes of the items that the copy has and the archive has not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletions {
+    pub decision: Decision,
+    /// Whether so much has changed that a mistake is more likely.
+    #[serde(default)]
+    pub suspect: bool,
+    /// Why they are kept, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub items: u64,
+    /// The segments that have such items.
+    pub segments: Vec<u32>,
+    pub decided_at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    Delete,
+    Keep,
+}
+
+/// What stands for a key in a list of missing ones. Two keys that share it could at worst keep an extra item.
+pub fn key_hash(key: u128) -> u64 {
+    (key >> 64) as u64
+}
+
+/// The extra items of a segment, or of one list of them, are deleted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deleted {
+    pub items_deleted: u64,
     /// Write capacity units, as DynamoDB reported them.
     pub consumed_units: f64,
     pub finished_at: Timestamp,
 }
 
-impl Written {
+impl Deleted {
     /// What has come to nothing yet.
     pub fn nothing() -> Self {
-        Self { items_put: 0, items_failed: 0, consumed_units: 0.0, finished_at: Timestamp::now() }
+        Self { items_deleted: 0, consumed_units: 0.0, finished_at: Timestamp::now() }
     }
 
-    /// Adds the counts of a part.
-    pub fn add(&mut self, part: &Self) {
-        self.items_put += part.items_put;
-        self.items_failed += part.items_failed;
-        self.consumed_units += part.consumed_units;
+    pub fn add(&mut self, list: &Self) {
+        self.items_deleted += list.items_deleted;
+        self.consumed_units += list.consumed_units;
     }
 }
 
@@ -112,11 +220,10 @@ pub struct Failure {
     pub failed_at: Timestamp,
 }
 
-/// The items of one part that DynamoDB refuses, by key.
+/// The items of one segment that DynamoDB refuses, by key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FailedItems {
     pub segment: u32,
-    pub part: u32,
     pub items: Vec<FailedItem>,
 }
 

@@ -140,7 +140,7 @@ impl PartReader {
         let actual = content_md5(&body);
         if actual != md5 {
             return Err(Error::permanent(format!(
-                "part {key} is corrupt: its MD5 is {actual}, its marker says {md5}"
+                "part {key} is corrupt: its MD5 is {actual}, and {md5} is on record"
             )));
         }
         let bytes = io::Cursor::new(body);
@@ -175,8 +175,34 @@ impl PartReader {
     }
 }
 
+/// A part as the record of its export lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartFile {
+    pub key: String,
+    pub items: u64,
+    /// Base64 of the MD5 of the compressed bytes.
+    pub md5: String,
+    pub compression: Compression,
+}
+
+impl PartFile {
+    /// Makes sure that the part held as many items as it should.
+    pub fn require_items(&self, found: u64) -> Result<()> {
+        if found == self.items {
+            return Ok(());
+        }
+        let (key, items) = (&self.key, self.items);
+        Err(Error::permanent(format!("part {key} holds {found} items, and {items} are on record")))
+    }
+
+    /// The error of bytes that cannot be decoded, although their MD5 is right.
+    pub fn unreadable(&self) -> impl Fn(io::Error) -> Error + use<> {
+        unreadable(&self.key)
+    }
+}
+
 /// An error of a part whose bytes cannot be decoded, although its MD5 is right.
-pub fn unreadable(key: &str) -> impl Fn(io::Error) -> Error {
+pub fn unreadable(key: &str) -> impl Fn(io::Error) -> Error + use<> {
     let context = format!("part {key} cannot be decompressed");
     move |error| Error::permanent(context.clone()).with_source(error)
 }

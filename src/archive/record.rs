@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::layout::RunId;
 use super::marker::{Provision, Window};
 use crate::config::Compression;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::schema::TableDefinition;
@@ -24,6 +25,9 @@ pub struct Run {
     pub backup: Account,
     pub requested: Selection,
     pub consistent_read: bool,
+    /// The share of a copy, in per cent, of which more than this may not be deleted or changed; `None` for no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspect_above: Option<u8>,
     pub planned_at: Timestamp,
     /// The selected tables, by name.
     pub tables: Vec<TableName>,
@@ -106,7 +110,7 @@ impl TryFrom<TableRecord> for Table {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// Archived, and every item of the archive is in the live copy.
+    /// Archived, and the live copy has every item of the archive and no other.
     Complete,
     /// Archived, but not wholly in the live copy (a table); not all tables complete (a run).
     Partial,
@@ -137,10 +141,26 @@ pub struct TableResult {
     pub reasons: Vec<String>,
     #[serde(default)]
     pub items_exported: u64,
+    /// Items put into the copy, changed ones included.
     #[serde(default)]
-    pub items_written: u64,
+    pub items_put: u64,
+    /// Items that the copy had as they were archived.
+    #[serde(default)]
+    pub items_unchanged: u64,
+    /// Items deleted from the copy, because the source no longer has them.
+    #[serde(default)]
+    pub items_deleted: u64,
+    /// Items that the copy has and the archive has not, and that were kept.
+    #[serde(default)]
+    pub items_extra: u64,
     #[serde(default)]
     pub items_failed: u64,
+    /// Whether so much would have been deleted or changed that nothing was deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspect: bool,
+    /// Of the archived items, as they were read back for the copy.
+    #[serde(default)]
+    pub digest: Digest,
     #[serde(default)]
     pub parts: u64,
     /// Compressed size of the parts.
@@ -148,8 +168,15 @@ pub struct TableResult {
     pub archive_bytes: u64,
     #[serde(default)]
     pub read_units: f64,
+    /// Read units spent on the copy, to compare it.
+    #[serde(default)]
+    pub copy_read_units: f64,
+    /// Write units spent on the copy, indexes included.
     #[serde(default)]
     pub write_units: f64,
+    /// The write units of putting every archived item, indexes not counted.
+    #[serde(default)]
+    pub rewrite_units: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scan: Option<Window>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -167,12 +194,19 @@ impl TableResult {
             outcome,
             reasons: vec![reason],
             items_exported: 0,
-            items_written: 0,
+            items_put: 0,
+            items_unchanged: 0,
+            items_deleted: 0,
+            items_extra: 0,
             items_failed: 0,
+            suspect: false,
+            digest: Digest::default(),
             parts: 0,
             archive_bytes: 0,
             read_units: 0.0,
+            copy_read_units: 0.0,
             write_units: 0.0,
+            rewrite_units: 0,
             scan: None,
             provision: None,
             drift: Vec::new(),

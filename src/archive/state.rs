@@ -14,6 +14,10 @@ pub struct TableState {
     pub written: BTreeSet<u32>,
     /// Segments whose write has begun.
     pub begun_writes: BTreeSet<u32>,
+    /// Whether it is decided what becomes of extra items.
+    pub deletions_decided: bool,
+    /// Segments of which the extra items are deleted.
+    pub deleted: BTreeSet<u32>,
     /// Jobs that failed for good.
     pub failed: BTreeSet<(Stage, u32)>,
     /// Jobs that were received for the last time their queue allows.
@@ -32,12 +36,16 @@ impl TableState {
     pub fn add(&mut self, marker: &str) {
         let Some(name) = marker.strip_suffix(".json") else { return };
         match name.split_once('/') {
-            None => self.provisioned |= name == "provision",
+            None => {
+                self.provisioned |= name == "provision";
+                self.deletions_decided |= name == "deletions";
+            }
             Some(("export", segment)) => self.exported.extend(segment.parse::<u32>().ok()),
             Some(("write", name)) => match name.split_once('-') {
                 None => self.written.extend(name.parse::<u32>().ok()),
                 Some((segment, _)) => self.begun_writes.extend(segment.parse::<u32>().ok()),
             },
+            Some(("delete", segment)) => self.deleted.extend(segment.parse::<u32>().ok()),
             Some(("failed", job)) => self.failed.extend(parse_job(job)),
             Some(("last-attempt", job)) => self.last_attempts.extend(parse_job(job)),
             Some(_) => {}
@@ -92,6 +100,11 @@ mod tests {
             "export/00012.json",
             "write/00000.json",
             "write/00007-begun.json",
+            "write/00008-0123456789abcdef.json",
+            "extra/00000-0123456789abcdef-00000.json",
+            "missing/00000-0123456789abcdef-00000.json",
+            "deletions.json",
+            "delete/00003.json",
             "failed/write-00012.json",
             "failed/items-00000.json",
             "last-attempt/export-00003.json",
@@ -100,7 +113,9 @@ mod tests {
         assert!(state.provisioned);
         assert_eq!(state.exported, BTreeSet::from([0, 12]));
         assert_eq!(state.written, BTreeSet::from([0]));
-        assert_eq!(state.begun_writes, BTreeSet::from([7]));
+        assert_eq!(state.begun_writes, BTreeSet::from([7, 8]));
+        assert!(state.deletions_decided);
+        assert_eq!(state.deleted, BTreeSet::from([3]));
         assert_eq!(state.failed, BTreeSet::from([(Stage::Write, 12)]));
         assert_eq!(state.last_attempts, BTreeSet::from([(Stage::Export, 3)]));
         assert_eq!(state.writes_settled(), 2);

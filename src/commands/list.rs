@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 
-use super::{archive, output};
+use super::{Opened, open, output};
 use crate::archive::Archive;
 use crate::archive::layout::RunId;
 use crate::archive::record::Report;
@@ -27,7 +27,7 @@ struct Listed {
 }
 
 pub(super) async fn run(cli: &Cli) -> Result<Exit> {
-    let (archive, _) = archive(cli).await?;
+    let Opened { archive, .. } = open(cli).await?;
     let mut runs = archive.runs("").await?;
     runs.reverse();
     let read: Vec<_> = runs.iter().map(|run| listed(&archive, run)).collect();

@@ -44,10 +44,10 @@ pub(super) fn report(report: &Report) -> String {
     if report.tables.is_empty() {
         return text;
     }
-    let heads = ["TABLE", "OUTCOME", ">ITEMS", ">WRITTEN", ">PARTS", ">SIZE", "COPY"];
+    let heads = ["TABLE", "OUTCOME", ">ITEMS", ">PUT", ">UNCHANGED", ">DELETED", ">PARTS", ">SIZE", "COPY"];
     let total = total(report);
     let rows = report.tables.iter().map(row).chain([total]);
-    text += &format!("\n\n{}", table(&heads, rows));
+    text += &format!("\n\n{}\n\n{}", table(&heads, rows), units(&report.tables));
     let reasons = report.tables.iter().flat_map(|table| {
         table.reasons.iter().map(move |reason| format!("\n{}: {}: {reason}", table.outcome, table.table))
     });
@@ -58,12 +58,26 @@ pub(super) fn report(report: &Report) -> String {
     text
 }
 
+/// What the tables have cost, and what writing every item of them anew would have.
+fn units(tables: &[TableResult]) -> String {
+    let sum = |of: fn(&TableResult) -> f64| tables.iter().map(of).sum::<f64>().ceil() as u64;
+    format!(
+        "units: {} read of the source, {} read of the copy, {} written (all items: {})",
+        count(sum(|table| table.read_units)),
+        count(sum(|table| table.copy_read_units)),
+        count(sum(|table| table.write_units)),
+        count(sum(|table| table.rewrite_units as f64)),
+    )
+}
+
 fn row(table: &TableResult) -> Vec<String> {
     vec![
         table.table.to_string(),
         table.outcome.to_string(),
         count(table.items_exported),
-        count(table.items_written),
+        count(table.items_put),
+        count(table.items_unchanged),
+        count(table.items_deleted),
         count(table.parts),
         size(table.archive_bytes),
         table.provision.map(|provision| format!("{provision:?}").to_lowercase()).unwrap_or_default(),
@@ -76,7 +90,9 @@ fn total(report: &Report) -> Vec<String> {
         format!("{} tables", report.tables.len()),
         report.outcome.to_string(),
         count(sum(|table| table.items_exported)),
-        count(sum(|table| table.items_written)),
+        count(sum(|table| table.items_put)),
+        count(sum(|table| table.items_unchanged)),
+        count(sum(|table| table.items_deleted)),
         count(sum(|table| table.parts)),
         size(sum(|table| table.archive_bytes)),
         String::new(),

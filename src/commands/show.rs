@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{archive, find_run, output, run_id};
+use super::{Opened, find_run, open, output, run_id};
 use crate::archive::Archive;
 use crate::archive::record::{Outcome, Report, Run, TableRecord, TableResult};
 use crate::cli::Cli;
@@ -30,7 +30,7 @@ struct ShownTable<'a> {
 
 pub(super) async fn run(cli: &Cli, run: &str, table: Option<&TableName>) -> Result<Exit> {
     let run = run_id(run)?;
-    let (archive, _) = archive(cli).await?;
+    let Opened { archive, .. } = open(cli).await?;
     let record = find_run(&archive, &run).await?;
     match table {
         Some(table) => show_table(cli, &archive, &record, table).await?,
@@ -84,10 +84,13 @@ fn table_text(shown: &ShownTable<'_>) -> String {
     if let Some(result) = shown.result {
         lines.push(format!("outcome   {}", result.outcome));
         lines.push(format!(
-            "items     {}, written {}",
+            "items     {}: {} put, {} unchanged, {} deleted from the copy",
             output::count(result.items_exported),
-            output::count(result.items_written)
+            output::count(result.items_put),
+            output::count(result.items_unchanged),
+            output::count(result.items_deleted)
         ));
+        lines.push(format!("digest    {}", result.digest));
         lines.push(format!("size      {} in {} parts", output::size(result.archive_bytes), result.parts));
         lines
             .extend(result.scan.map(|scan| format!("scanned   {} to {}", scan.started_at, scan.finished_at)));

@@ -6,7 +6,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{archive, find_run, output, run_id};
+use super::{Opened, find_run, open, output, run_id};
 use crate::archive::layout::{RunId, Stage};
 use crate::archive::record::Run;
 use crate::archive::{Archive, TableState, is_quiet};
@@ -48,7 +48,7 @@ struct TableStatus {
 
 pub(super) async fn run(cli: &Cli, run: Option<&str>) -> Result<Exit> {
     let run = run.map(run_id).transpose()?;
-    let (archive, config) = archive(cli).await?;
+    let Opened { archive, config, .. } = open(cli).await?;
     let Some(run) = (match run {
         Some(run) => Some(run),
         None => archive.runs("").await?.pop(),

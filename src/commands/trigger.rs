@@ -29,6 +29,11 @@ pub(super) async fn run(cli: &Cli, args: &TriggerArgs) -> Result<Exit> {
 
 impl From<&TriggerArgs> for Trigger {
     fn from(args: &TriggerArgs) -> Self {
-        Self { source: args.source.clone(), tables: args.tables.clone(), exclude: args.exclude.clone() }
+        Self {
+            source: args.source.clone(),
+            tables: args.tables.clone(),
+            exclude: args.exclude.clone(),
+            accept_changes: args.accept_changes,
+        }
     }
 }

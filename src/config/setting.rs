@@ -86,6 +86,8 @@ pub static SETTINGS: &[Setting] = &[
         "Compression of the exported items").default("zstd"),
     Setting::new(COPY, "compression-level", "LEVEL",
         "1 to 19 for zstd, 1 to 9 for gzip").derived("1 for zstd, 6 for gzip"),
+    Setting::new(COPY, "suspect-above", "PERCENT%",
+        "Delete nothing from a copy of which more than this would be deleted or changed").default("30%"),
     Setting::new(COPY, "adopt-existing", "true|false",
         "Tag and write to tables of the backup account that exist without an ownership tag").switch(),
 

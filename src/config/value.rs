@@ -118,6 +118,12 @@ pub(super) fn patterns(text: &str) -> Parsed<Vec<Pattern>> {
     parsed.map_err(|error| Wrong::new(error.to_string(), "give for example orders-*,users"))
 }
 
+/// A share of a whole; all of it is no limit.
+pub(super) fn percent(text: &str) -> Parsed<u8> {
+    let number = text.strip_suffix('%').ok_or_else(|| Wrong::new("not a percentage", "give 0% to 100%"))?;
+    whole_number(0..=100)(number).map_err(|_| Wrong::new("not a percentage", "give 0% to 100%"))
+}
+
 /// Units a second, or percent of what a table has.
 pub(super) fn budget(text: &str) -> Parsed<Budget> {
     let mend = "give units a second such as 400, or 1% to 100% of what a table has";
@@ -182,6 +188,14 @@ mod tests {
         let wrong = duration(MINUTE..=MINUTE * 720)("13h").unwrap_err();
         let mend = "give for example 90s, 15m or 6h, from 1m to 12h";
         assert_eq!(wrong, Wrong::new("too short or too long", mend));
+    }
+
+    #[test]
+    fn a_percentage_ends_in_its_sign_and_is_at_most_all() {
+        assert_eq!((percent("0%"), percent("30%"), percent("100%")), (Ok(0), Ok(30), Ok(100)));
+        for bad in ["30", "101%", "-1%", "%", "", "1.5%"] {
+            assert_eq!(percent(bad).unwrap_err(), Wrong::new("not a percentage", "give 0% to 100%"));
+        }
     }
 
     #[test]

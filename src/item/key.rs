@@ -73,7 +73,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// What [`Key::hash128`] is for a key with this canonical form.
+/// The hash of a canonical form: BLAKE3, cut to 128 bits.
 pub(super) fn hash128(canonical: &[u8]) -> u128 {
     let mut short = [0; 16];
     short.copy_from_slice(&blake3::hash(canonical).as_bytes()[..16]);

@@ -1,7 +1,5 @@
 //! DynamoDB's decimal numbers, compared by value.
 
-use std::io::Write;
-
 /// A decimal number: its significant digits, without zeros at either end, times a power of ten.
 ///
 /// DynamoDB keeps 38 significant digits between 1E-130 and 9.9…E+125 (DynamoDB Developer Guide, “Supported
@@ -68,7 +66,8 @@ impl<'a> Decimal<'a> {
         }
         to.extend_from_slice(self.digits.0);
         to.extend_from_slice(self.digits.1);
-        write!(to, "e{}", self.exponent).expect("a vector takes all that is written");
+        to.push(b'e');
+        push_integer(self.exponent, to);
     }
 }
 
@@ -95,6 +94,20 @@ fn trim_end(digits: &[u8]) -> &[u8] {
 /// Limited to what an `i32` holds, so that no sum with it can overflow.
 fn parse_exponent(text: &[u8]) -> Option<i64> {
     str::from_utf8(text).ok()?.parse::<i32>().ok().map(i64::from)
+}
+
+/// Most exponents have one digit: the formatter of the standard library takes longer to set up.
+fn push_integer(integer: i64, to: &mut Vec<u8>) {
+    if integer < 0 {
+        to.push(b'-');
+    }
+    let (mut digits, mut start, mut rest) = ([0; 20], 20, integer.unsigned_abs());
+    while rest > 0 || start == 20 {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    to.extend_from_slice(&digits[start..]);
 }
 
 fn length(digits: usize) -> i64 {

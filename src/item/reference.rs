@@ -98,6 +98,82 @@ fn number_bytes(text: &str) -> Option<u64> {
     Some(1 + (whole.len() as u64).div_ceil(2) + (fraction.len() as u64).div_ceil(2) + minus)
 }
 
+/// The canonical form of an item; none where a value has a form that is not known.
+pub(super) fn form_by_definition(item: &Json) -> Option<Vec<u8>> {
+    form("M", item)
+}
+
+fn form(kind: &str, value: &Json) -> Option<Vec<u8>> {
+    match (kind, value) {
+        ("S", Json::Text(text)) => Some(sized("S", text.as_bytes())),
+        ("N", Json::Text(text)) => Some(match canonical_number(text) {
+            Some(number) => sized("N", number.as_bytes()),
+            None => sized("#", text.as_bytes()),
+        }),
+        ("B", Json::Text(text)) => Some(match base64_bytes(text) {
+            Some(bytes) => sized("B", &bytes),
+            None => sized("%", text.as_bytes()),
+        }),
+        ("BOOL", Json::Bool(value)) => Some(if *value { b"T".to_vec() } else { b"F".to_vec() }),
+        ("NULL", Json::Bool(_)) => Some(b"0".to_vec()),
+        ("L", Json::Array(elements)) => {
+            Some(counted("L", elements.iter().map(typed_form).collect::<Option<_>>()?))
+        }
+        ("M", Json::Object(members)) => {
+            let member = |(name, value): &(String, Json)| {
+                Some([sized("", name.as_bytes()), typed_form(value)?].concat())
+            };
+            let mut parts: Vec<_> = members.iter().map(member).collect::<Option<_>>()?;
+            parts.sort();
+            Some(counted("M", parts))
+        }
+        ("SS" | "NS" | "BS", Json::Array(elements)) => {
+            let element = |element: &Json| match element {
+                Json::Text(_) => form(&kind[..1], element),
+                _ => None,
+            };
+            let mut parts: Vec<_> = elements.iter().map(element).collect::<Option<_>>()?;
+            parts.sort();
+            Some(counted(&kind[..1].to_lowercase(), parts))
+        }
+        _ => None,
+    }
+}
+
+fn typed_form(value: &Json) -> Option<Vec<u8>> {
+    let Json::Object(value) = value else { return None };
+    let [(kind, value)] = value.as_slice() else { return None };
+    form(kind, value)
+}
+
+fn sized(tag: &str, bytes: &[u8]) -> Vec<u8> {
+    [tag.as_bytes(), &leb128(bytes.len()), bytes].concat()
+}
+
+fn counted(tag: &str, parts: Vec<Vec<u8>>) -> Vec<u8> {
+    [tag.as_bytes(), &leb128(parts.len()), &parts.concat()].concat()
+}
+
+fn leb128(number: usize) -> Vec<u8> {
+    let low = u8::try_from(number % 128).unwrap();
+    if number < 128 { vec![low] } else { [vec![low + 128], leb128(number / 128)].concat() }
+}
+
+/// What a padded base64 text stands for, bit by bit; none where it is not the one text for its bytes.
+pub(super) fn base64_bytes(text: &str) -> Option<Vec<u8>> {
+    const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = text.trim_end_matches('=');
+    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
+        return None;
+    }
+    let values: Vec<_> = digits.chars().map(|digit| DIGITS.find(digit)).collect::<Option<_>>()?;
+    let bits: Vec<_> =
+        values.iter().flat_map(|value| (0..6).rev().map(move |bit| value >> bit & 1)).collect();
+    let (bytes, rest) = bits.split_at(bits.len() / 8 * 8);
+    let byte = |bits: &[usize]| u8::try_from(bits.iter().fold(0, |byte, bit| byte * 2 + bit)).unwrap();
+    rest.iter().all(|bit| *bit == 0).then(|| bytes.chunks(8).map(byte).collect())
+}
+
 /// `<sign><digits>e<exponent>` without zeros at either end of the digits, or `0`.
 pub(super) fn canonical_number(text: &str) -> Option<String> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -172,7 +248,7 @@ pub(super) fn typed(kind: &str, value: Json) -> Json {
 
 impl Json {
     /// As text, with whitespace and escapes as the dice say.
-    fn spelt(&self, dice: &mut impl Iterator<Item = u8>) -> String {
+    pub(super) fn spelt(&self, dice: &mut impl Iterator<Item = u8>) -> String {
         let space = |dice: &mut dyn Iterator<Item = u8>| match dice.next() {
             Some(0..4) => " \n",
             Some(4..8) => "\t\r ",

@@ -52,7 +52,7 @@ impl<'a> Visitor<'a> for Size {
     fn scalar(&mut self, value: Scalar<'a>) {
         self.bytes += match value {
             Scalar::S(text) => text.len() as u64,
-            Scalar::B(text) => binary_bytes(text),
+            Scalar::B(text) => binary_bytes(&text.unescaped()) as u64,
             Scalar::Bool(_) | Scalar::Null => 1,
             Scalar::N(text) => number_bytes(text).unwrap_or_else(|| {
                 self.has_other_than_numbers = true;
@@ -71,10 +71,9 @@ impl<'a> Visitor<'a> for Size {
 }
 
 /// The bytes that a base64 text stands for: three for each four of its characters, the padding left out.
-fn binary_bytes(text: Text<'_>) -> u64 {
-    let text = text.unescaped();
-    let padding = text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
-    (text.len() - padding) as u64 * 3 / 4
+pub(super) fn binary_bytes(base64: &[u8]) -> usize {
+    let padding = base64.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
+    (base64.len() - padding) * 3 / 4
 }
 
 /// A byte for each two significant digits and one more, the guide says, “approximately”. Those before and

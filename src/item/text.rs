@@ -71,15 +71,29 @@ impl<'a> Text<'a> {
     }
 
     /// Appends its characters in UTF-8.
+    #[inline]
     pub(super) fn push_to(self, to: &mut Vec<u8>) {
-        let mut rest = self.raw;
-        while let Some(place) = rest.iter().position(|byte| *byte == b'\\') {
-            let (character, len) = escape(&rest[place..]).expect("escapes are checked when the text is read");
-            to.extend_from_slice(&rest[..place]);
-            to.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-            rest = &rest[place + len..];
+        if self.len == self.raw.len() {
+            to.extend_from_slice(self.raw);
+        } else {
+            self.push_unescaped_to(to);
         }
-        to.extend_from_slice(rest);
+    }
+
+    #[inline(never)]
+    fn push_unescaped_to(self, to: &mut Vec<u8>) {
+        let mut rest = self.raw;
+        loop {
+            // The first mark is a backslash: a quote has one before it, and there are no control characters.
+            let (plain, escaped) = rest.split_at(pass_plain(rest, 0));
+            to.extend_from_slice(plain);
+            if escaped.is_empty() {
+                return;
+            }
+            let (character, len) = escape(escaped).expect("escapes are checked when the text is read");
+            to.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            rest = &escaped[len..];
+        }
     }
 }
 

@@ -40,8 +40,8 @@ pub(super) enum Scalar<'a> {
     S(Text<'a>),
     N(Text<'a>),
     B(Text<'a>),
-    #[cfg_attr(not(test), expect(dead_code, reason = "a visitor is told all that there is"))]
     Bool(bool),
+    /// Whether it says `true`, as DynamoDB wants it, or `false`.
     Null,
 }
 

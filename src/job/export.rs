@@ -4,26 +4,25 @@
 //! it lies in the bucket, and whoever creates a part first decides it for ever. So whoever continues a
 //! segment, continues where the bucket ends; and whoever finds a part taken, gives way.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use super::{Lease, Outcome, Task, blocking};
+use super::{Lease, Outcome, Task, attempt_id};
 use crate::archive::layout::TableFolder;
 use crate::archive::marker::{Exported, PartEntry, Window};
 use crate::archive::part::{PartReader, PartWriter, unreadable};
 use crate::archive::{Archive, PartHead};
-use crate::aws::dynamodb::{CallError, ScanRequest};
-use crate::environment::{Environment, SourceAccount};
+use crate::blocking::blocking;
+use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::item::{Key, line_item};
 use crate::page::Page;
-use crate::rate::{Ceiling, Direction, Pace};
+use crate::rate::{Ceiling, Direction};
 use crate::reconcile::{self, Event};
+use crate::scan::{Segment, SegmentScan};
 
 /// How long the slower of two workers on one segment waits before it looks again.
 const GIVE_WAY_DELAY: Duration = Duration::from_secs(15);
@@ -56,7 +55,6 @@ struct SegmentExport<'a> {
     task: &'a Task,
     segment: u32,
     folder: TableFolder,
-    source: &'a SourceAccount,
     /// Tells this attempt's parts from those of another worker.
     attempt: String,
     deadline: Instant,
@@ -69,13 +67,7 @@ struct SegmentExport<'a> {
     part_items: u64,
     /// Read capacity units consumed since the last part.
     consumed_units: f64,
-    /// Keeps the scan within its lane's part of the table's read budget.
-    pace: Pace,
-    /// What the last page cost, and what an item has cost on average, in read units.
-    page_units: f64,
-    units_per_item: Option<f64>,
-    /// The memory of a page that has been compressed.
-    buffer: Vec<u8>,
+    scan: SegmentScan<'a>,
 }
 
 enum End {
@@ -96,25 +88,28 @@ impl<'a> SegmentExport<'a> {
         let parts = environment.archive.parts(&folder, segment, task.table.compression).await?;
         let (plan, definition) = (&task.table.plan, &task.table.definition);
         let ceiling = Ceiling::new(plan.lane_units(plan.read_budget));
-        let rates = &environment.rates;
+        let pace = environment.rates.pace(&definition.table_arn, Direction::Read, ceiling, Instant::now());
+        let of_source = Segment {
+            tables: &environment.source_of(&task.run).await?.tables,
+            table: &task.table.name,
+            segment,
+            total_segments: plan.segments,
+            consistent_read: task.run.consistent_read,
+        };
         Ok(Self {
             environment,
             lease,
             task,
             segment,
             folder,
-            source: environment.source_of(&task.run).await?,
-            attempt: format!("{:016x}", RandomState::new().hash_one(Timestamp::now().as_nanosecond())),
+            attempt: attempt_id(),
             deadline: Instant::now() + environment.config.hand_over_after,
             scan_started_at: parts.first().map_or_else(Timestamp::now, |part| part.scan_started_at),
             parts,
             writer: None,
             part_items: 0,
             consumed_units: 0.0,
-            pace: rates.pace(&definition.table_arn, Direction::Read, ceiling, Instant::now()),
-            page_units: 1.0,
-            units_per_item: definition.item_bytes().map(|bytes| read_units(bytes, task.run.consistent_read)),
-            buffer: Vec::new(),
+            scan: SegmentScan::new(of_source, pace, definition.item_bytes()),
         })
     }
 
@@ -165,7 +160,9 @@ impl<'a> SegmentExport<'a> {
             }
         };
         let (appended, next) = futures::join!(appending, reading);
-        (self.writer, self.buffer) = appended?;
+        let (writer, buffer) = appended?;
+        self.writer = writer;
+        self.scan.reuse(buffer);
         Ok(next)
     }
 
@@ -248,65 +245,9 @@ impl<'a> SegmentExport<'a> {
     }
 
     async fn page(&mut self, after: Option<&RawValue>) -> Result<Page> {
-        let lease = self.lease;
-        lease.run(self.page_in_time(after)).await
-    }
-
-    /// The next page. A table that throttles is read more slowly, and left alone for longer and longer while it
-    /// still does: it is production that is short of capacity.
-    async fn page_in_time(&mut self, after: Option<&RawValue>) -> Result<Page> {
-        let mut backoff = patience().build();
-        loop {
-            let error = match self.scan(after).await {
-                Ok(page) => return Ok(page),
-                Err(CallError::Throttled(throttle, error)) => {
-                    let now = Instant::now();
-                    if self.pace.throttled(throttle, now) {
-                        let units_per_second = self.pace.units_per_second(now);
-                        tracing::warn!(units_per_second, "reading more slowly, {throttle}: {error:#}");
-                    }
-                    error
-                }
-                Err(CallError::Failed(error)) if error.is_retryable() => {
-                    tracing::warn!("{error:#}");
-                    error
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let Some(delay) = backoff.next().filter(|_| !self.is_stopping()) else { return Err(error) };
-            tokio::time::sleep(delay).await;
-        }
-    }
-
-    /// Scans one page as soon as the read budget has what it is likely to cost.
-    async fn scan(&mut self, after: Option<&RawValue>) -> Result<Page, CallError> {
-        let consistent_read = self.task.run.consistent_read;
-        let limit = self.pace.page_limit(consistent_read, self.units_per_item, Instant::now());
-        let expected_units = match (limit, self.units_per_item) {
-            (Some(items), Some(units)) => f64::from(items) * units,
-            (Some(_), None) => 1.0,
-            (None, _) => self.page_units,
-        };
-        tokio::time::sleep(self.pace.reserve(expected_units, Instant::now())).await;
-        let request = ScanRequest {
-            table_name: &self.task.table.name,
-            segment: self.segment,
-            total_segments: self.task.table.plan.segments,
-            exclusive_start_key: after,
-            consistent_read,
-            limit: limit.into_iter().chain(self.items_left()).min(),
-            return_consumed_capacity: "TOTAL",
-        };
-        let page = self.source.tables.scan(&request, std::mem::take(&mut self.buffer)).await?;
-        let units = page.consumed_units().unwrap_or(expected_units);
-        self.pace.settle(expected_units, units, Instant::now());
-        self.page_units = units;
-        if !page.is_empty() {
-            // What a page costs is rounded up, and JSON takes more than DynamoDB counts: the lesser is nearer.
-            let by_size = read_units(page.lines().len() as f64, consistent_read);
-            self.units_per_item = Some(units.min(by_size) / page.len() as f64);
-        }
-        Ok(page)
+        let (lease, deadline, max_items) = (self.lease, self.deadline, self.items_left());
+        let is_stopping = || lease.is_over() || Instant::now() >= deadline;
+        lease.run(self.scan.page(after, max_items, is_stopping)).await
     }
 }
 
@@ -328,12 +269,6 @@ async fn append(
     .await
 }
 
-/// What it costs to read so many bytes: a read unit is 4 KB read strongly or 8 KB read eventually consistently
-/// (DynamoDB Developer Guide, “DynamoDB read and write operations”).
-fn read_units(bytes: f64, consistent_read: bool) -> f64 {
-    bytes / if consistent_read { 4096.0 } else { 8192.0 }
-}
-
 fn entries(parts: &[PartHead]) -> Vec<PartEntry> {
     let entry = |(part, head): (u32, &PartHead)| PartEntry {
         part,
@@ -343,15 +278,6 @@ fn entries(parts: &[PartHead]) -> Vec<PartEntry> {
         etag: head.etag.clone(),
     };
     (0..).zip(parts).map(entry).collect()
-}
-
-/// About ten minutes.
-fn patience() -> ExponentialBuilder {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_secs(60))
-        .with_jitter()
-        .with_max_times(18)
 }
 
 fn cannot_compress(error: std::io::Error) -> Error {

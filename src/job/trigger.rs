@@ -132,10 +132,17 @@ impl<'a> Start<'a> {
             backup: self.environment.backup.clone(),
             requested,
             consistent_read: self.environment.config.options.consistent_read,
+            suspect_above: self.suspect_above(),
             planned_at: Timestamp::now(),
             tables,
             ended,
         }
+    }
+
+    /// All of a copy is no limit.
+    fn suspect_above(&self) -> Option<u8> {
+        let share = self.environment.config.suspect_above;
+        (!self.trigger.accept_changes && share < 100).then_some(share)
     }
 
     /// Creates `run.json`; where another worker was first, its plan is the plan.
@@ -290,7 +297,7 @@ fn plan(definition: &TableDefinition, pace: &PaceOptions) -> Plan {
     let of_lanes = |lanes| Plan::new(definition.table_size_bytes, definition.item_count, age, lanes);
     let lanes = of_lanes(pace.lanes).lanes;
     let rate =
-        |budget, direction| table_rate(budget, direction, capacity(definition, direction), lanes) as u64;
+        |budget, direction| table_rate(budget, direction, Capacity::of(definition, direction), lanes) as u64;
     let read_units = rate(pace.read_budget, Direction::Read);
     let write_units = rate(pace.write_budget, Direction::Write);
     // With less than a unit a second a lane would stand still.
@@ -298,21 +305,4 @@ fn plan(definition: &TableDefinition, pace: &PaceOptions) -> Plan {
     let plan = of_lanes(u32::try_from(lanes).unwrap_or(pace.lanes));
     let item_units = item::write_units(definition.item_bytes().unwrap_or_default() as u64);
     plan.within_budgets(read_units, write_units, item_units)
-}
-
-/// What is known of a table's throughput in one direction.
-fn capacity(definition: &TableDefinition, direction: Direction) -> Capacity {
-    let (provisioned, on_demand) = (definition.provisioned_units(), definition.on_demand_throughput.as_ref());
-    let (provisioned, on_demand_max) = match direction {
-        Direction::Read => (
-            provisioned.map(|units| units.read_capacity_units),
-            on_demand.and_then(|maximum| maximum.max_read_request_units),
-        ),
-        Direction::Write => (
-            provisioned.map(|units| units.write_capacity_units),
-            on_demand.and_then(|maximum| maximum.max_write_request_units),
-        ),
-    };
-    // Without a maximum it is absent or -1.
-    Capacity { provisioned, on_demand_max: on_demand_max.and_then(|units| u64::try_from(units).ok()) }
 }

@@ -1,24 +1,34 @@
-//! Write: brings the items of one exported segment into the live copy, part by part.
+//! Write: brings a segment of the live copy to what was archived of it, and deletes what is extra.
 
-mod puts;
+mod deletes;
+mod lists;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use jiff::Timestamp;
 
-use self::puts::{Puts, Tally};
-use super::{Lease, Outcome, Task, blocking};
+use self::lists::{ExtraLists, Lists, MissingLists};
+use super::{Lease, Outcome, Task, attempt_id};
 use crate::archive::Archive;
 use crate::archive::layout::TableFolder;
-use crate::archive::marker::{Exported, FailedItems, PartEntry, Written};
-use crate::archive::part::PartReader;
+use crate::archive::marker::{
+    Exported, FailedItem, FailedItems, HandedOver, Provision, Provisioned, Written,
+};
+use crate::archive::part::PartFile;
 use crate::archive::record::Table;
+use crate::copy::compare::{Comparison, Pass};
+use crate::copy::index::{Archived, Found};
+use crate::copy::segment::{CopySegment, CopyTable};
+use crate::copy::writer::{Tally, Writer};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::rate::{Ceiling, Direction};
+use crate::rate::{Budget, Capacity, Ceiling, Direction, table_rate};
 use crate::reconcile::{self, Event};
+use crate::schema::TableDefinition;
+use crate::table::TableName;
 use crate::target;
 
 /// How long a write waits for its target or for the export of its segment: a quarter of its table's age, within
@@ -33,7 +43,8 @@ const OVERTAKEN_DELAY: Duration = Duration::from_secs(300);
 /// How often a write looks whether it is still wanted.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 
-/// Writes a segment into its target, or continues to.
+/// Brings a segment to what was archived of it. When all segments of the table are, and it is decided that the
+/// extra items of the copy go, deletes those of this segment.
 pub(super) async fn run(
     environment: &Environment,
     lease: &Lease,
@@ -42,29 +53,38 @@ pub(super) async fn run(
 ) -> Result<Outcome> {
     let archive = &environment.archive;
     let folder = archive.folder(&task.run.run, &task.table.name);
-    if !archive.exists(&folder.written(segment)).await? {
-        if !archive.exists(&folder.provisioned()).await? {
-            return Ok(Outcome::again(not_ready_delay(task), "the target table is not provisioned yet"));
+    if archive.exists(&folder.written(segment)).await? {
+        return deletes::run(environment, lease, task, segment, &folder).await;
+    }
+    let Some(provisioned) = archive.read::<Provisioned>(&folder.provisioned()).await? else {
+        return Ok(Outcome::again(not_ready_delay(task), "the target table is not provisioned yet"));
+    };
+    let Some(exported) = archive.read::<Exported>(&folder.exported(segment)).await? else {
+        return Ok(Outcome::again(not_ready_delay(task), "the segment is not exported yet"));
+    };
+    let begins = archive.create(&folder.write_begun(segment), &Timestamp::now()).await?;
+    let is_first = begins && task.table.plan.begins_lane(segment);
+    let copy = live_copy(environment, task, is_first).await?;
+    let write = SegmentWrite {
+        environment,
+        task,
+        parts: archive.part_files(&folder, &exported, task.table.compression),
+        folder,
+        segment,
+        attempt: attempt_id(),
+        was_created: provisioned.outcome == Provision::Created,
+        begins,
+        is_finishing: AtomicBool::new(false),
+    };
+    // Puts that are cut short are put again by whoever continues.
+    match lease.run(write.run_while_wanted(copy).boxed()).await? {
+        End::Written => {}
+        End::Overtaken => {
+            let leads_on = task.table.plan.next_in_lane(segment).is_some();
+            let delay = if leads_on { OVERTAKEN_DELAY } else { Duration::ZERO };
+            return Ok(Outcome::again(delay, "the segment or its run is over"));
         }
-        let Some(exported) = archive.read::<Exported>(&folder.exported(segment)).await? else {
-            return Ok(Outcome::again(not_ready_delay(task), "the segment is not exported yet"));
-        };
-        environment.checked_targets.require(&environment.targets, &task.table).await?;
-        let begins = archive.create(&folder.write_begun(segment), &Timestamp::now()).await?;
-        let is_first = begins && task.table.plan.begins_lane(segment);
-        let puts = Puts::new(environment, task, lane_ceiling(environment, &task.table, is_first).await?)?;
-        let write =
-            SegmentWrite { environment, task, folder, segment, puts, is_finishing: AtomicBool::new(false) };
-        // Puts that are cut short are put again by whoever continues.
-        match lease.run(write.run_while_wanted(&exported).boxed()).await? {
-            End::Written => {}
-            End::Overtaken => {
-                let leads_on = task.table.plan.next_in_lane(segment).is_some();
-                let delay = if leads_on { OVERTAKEN_DELAY } else { Duration::ZERO };
-                return Ok(Outcome::again(delay, "the segment or its run is over"));
-            }
-            End::HandOver => return Ok(Outcome::again(Duration::ZERO, "handing over after its time slice")),
-        }
+        End::HandOver => return Ok(Outcome::again(Duration::ZERO, "handing over after its time slice")),
     }
     environment.progress.segment_written(&task.run.run, &task.table.name);
     reconcile::table(environment, &task.run, &task.table, Event::Written(segment)).await?;
@@ -79,12 +99,66 @@ fn not_ready_delay(task: &Task) -> Duration {
     (age / 4).clamp(NOT_READY_DELAY, MAX_NOT_READY_DELAY)
 }
 
+/// The live copy of a table, within a lane's part of what it takes. Makes sure that it is ours.
+async fn live_copy<'a>(
+    environment: &'a Environment,
+    task: &'a Task,
+    is_first: bool,
+) -> Result<CopyTable<'a>> {
+    let (table, targets) = (&task.table, &environment.targets);
+    environment.checked_targets.require(targets, table).await?;
+    let definition = target::require(targets, &table.target).await?;
+    Ok(CopyTable {
+        tables: targets,
+        name: &table.target,
+        key: table.definition.key()?,
+        rates: &environment.rates,
+        // The copy of one source table is another's than that of a table with the same name elsewhere.
+        id: format!("copy of {}", table.definition.table_arn),
+        read: read_ceiling(table, &definition),
+        write: write_ceiling(table, &definition, is_first),
+        item_bytes: table.definition.item_bytes(),
+    })
+}
+
+/// A lane's part of what the copy can be read with: nobody else is meant to read it while it is written.
+fn read_ceiling(table: &Table, copy: &TableDefinition) -> Ceiling {
+    let lanes = table.plan.lanes;
+    let units = table_rate(Budget::default(), Direction::Read, Capacity::of(copy, Direction::Read), lanes);
+    Ceiling::new(units / f64::from(lanes))
+}
+
+/// A lane's part of the table's write budget. A provisioned copy also gives what it has saved up since it was
+/// last written, once for each lane of a run, unless the budget is to be less than all it has. An on-demand copy
+/// is brought to what it has never taken before step by step: it throttles beyond twice its previous peak within
+/// half an hour.
+fn write_ceiling(table: &Table, copy: &TableDefinition, is_first: bool) -> Ceiling {
+    let plan = &table.plan;
+    let ceiling = Ceiling::new(plan.lane_units(plan.write_budget));
+    if let Some(units) = copy.provisioned_units() {
+        let is_all = plan.write_budget == Some(units.write_capacity_units);
+        return if is_first && is_all { ceiling.with_burst_capacity() } else { ceiling };
+    }
+    let taken_at_once = Direction::Write.new_table_units();
+    if plan.write_budget.is_some_and(|units| units as f64 <= taken_at_once) {
+        return ceiling;
+    }
+    let warm = copy.warm_write_units().map_or(taken_at_once, |units| units as f64);
+    ceiling.warming_from(warm / f64::from(plan.lanes))
+}
+
+/// One attempt at a segment.
 struct SegmentWrite<'a> {
     environment: &'a Environment,
     task: &'a Task,
     folder: TableFolder,
     segment: u32,
-    puts: Puts<'a>,
+    parts: Vec<PartFile>,
+    attempt: String,
+    /// Whether this run created the copy, so that it holds nothing that this run has not put.
+    was_created: bool,
+    /// Whether it is the first attempt.
+    begins: bool,
     is_finishing: AtomicBool,
 }
 
@@ -98,7 +172,7 @@ enum End {
 
 impl SegmentWrite<'_> {
     /// Stops as soon as it is seen that the segment or its run is over.
-    async fn run_while_wanted(&self, exported: &Exported) -> Result<End> {
+    async fn run_while_wanted(&self, copy: CopyTable<'_>) -> Result<End> {
         let watch = async {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
@@ -110,36 +184,8 @@ impl SegmentWrite<'_> {
         };
         tokio::select! {
             over = watch => over,
-            end = self.run(exported) => end,
+            end = self.run(copy) => end,
         }
-    }
-
-    async fn run(&self, exported: &Exported) -> Result<End> {
-        let deadline = Instant::now() + self.environment.config.hand_over_after;
-        let mut written = Written::nothing();
-        for part in &exported.parts {
-            if Instant::now() >= deadline {
-                return Ok(End::HandOver);
-            }
-            written.add(&self.part_written(exported, part).await?);
-        }
-        written.finished_at = Timestamp::now();
-        self.finish(&written).await
-    }
-
-    /// Writes the segment's marker. Of two writes of one segment only the one whose marker it is moves the run
-    /// on at once.
-    async fn finish(&self, written: &Written) -> Result<End> {
-        let key = self.folder.written(self.segment);
-        self.is_finishing.store(true, Ordering::Relaxed);
-        // A creation whose answer was lost finds its own marker.
-        let is_ours = self.archive().create(&key, written).await?
-            || self.archive().require::<Written>(&key).await? == *written;
-        Ok(if is_ours { End::Written } else { End::Overtaken })
-    }
-
-    fn archive(&self) -> &Archive {
-        &self.environment.archive
     }
 
     async fn is_over(&self) -> Result<bool> {
@@ -148,70 +194,183 @@ impl SegmentWrite<'_> {
             || self.archive().exists(&report).await?)
     }
 
-    /// Writes a part, unless its marker says that it is written. A segment of one part needs no such marker.
-    async fn part_written(&self, exported: &Exported, part: &PartEntry) -> Result<Written> {
-        if exported.parts.len() == 1 {
-            return self.write_part(part).await;
+    /// Compares, and puts what is missing or different; again from where there was no more room for keys.
+    async fn run(&self, copy: CopyTable<'_>) -> Result<End> {
+        let CopySegment { mut scan, writer } = copy.segment(self.segment, self.task.table.plan.segments);
+        let writer = writer.watched(|items| self.progress(items));
+        let comparison = Comparison { archive: self.archive(), parts: &self.parts, schema: &copy.key };
+        let mut attempt = Attempt::new(self);
+        let mut start = Some(0);
+        while let Some(from) = start {
+            let first = scan.first_items().await?;
+            let is_whole = if first.is_some() {
+                let pass = comparison.pass(from, &mut scan, first, &mut attempt.extra).await?;
+                start = pass.index.next();
+                attempt.put_different(&writer, pass).await?
+            } else {
+                start = None;
+                attempt.put_all(&writer).await?
+            };
+            attempt.written.read_units = scan.consumed_units();
+            if !is_whole {
+                return attempt.hand_over().await;
+            }
         }
-        let key = self.folder.part_written(self.segment, part.part);
-        if let Some(written) = self.archive().read(&key).await? {
-            return Ok(written);
-        }
-        let written = self.write_part(part).await?;
-        self.archive().create(&key, &written).await?;
-        Ok(written)
+        attempt.finish().await
     }
 
-    async fn write_part(&self, part: &PartEntry) -> Result<Written> {
-        let compression = self.task.table.compression;
-        let key = self.folder.part(self.segment, part.part, compression);
-        let body = self.archive().part(&key, part.items).await?;
-        let (md5, part_key) = (part.md5.clone(), key.clone());
-        // The whole part is hashed before its first item is written.
-        let reader = blocking(move || PartReader::open(&part_key, body, &md5, compression)).await?;
-        let (items, tally) = self.puts.put_all(key.clone(), reader).await?;
-        if items != part.items {
-            return Err(Error::permanent(format!(
-                "part {key} holds {items} items, its marker says {}",
-                part.items
-            )));
-        }
-        self.record_failed_items(part.part, tally).await
+    fn progress(&self, items: u64) {
+        self.environment.progress.items_written(&self.task.run.run, &self.task.table.name, items);
     }
 
-    /// Records failed items before the marker that counts them.
-    async fn record_failed_items(&self, part: u32, tally: Tally) -> Result<Written> {
-        let written = Written {
-            items_put: tally.items_put,
-            items_failed: tally.failed.len() as u64,
-            consumed_units: tally.consumed_units,
-            finished_at: Timestamp::now(),
-        };
-        if !tally.failed.is_empty() {
-            let failed = FailedItems { segment: self.segment, part, items: tally.failed };
-            self.archive().create(&self.folder.failed_items(self.segment, part), &failed).await?;
-        }
-        Ok(written)
+    fn archive(&self) -> &Archive {
+        &self.environment.archive
+    }
+
+    /// Whether it may turn out that what this segment misses is what another one has too much: not where all is
+    /// one segment, nor where this run has put all that the copy holds.
+    fn lists_missing(&self) -> bool {
+        self.task.table.plan.segments > 1 && !self.was_created
     }
 }
 
-/// A lane's part of the table's write budget. A provisioned copy also gives what it has saved up since it was
-/// last written, once for each lane of a run, unless the budget is to be less than all it has. An on-demand copy
-/// is brought to what it has never taken before step by step: it throttles beyond twice its previous peak within
-/// half an hour. The copy was created with the source's billing mode.
-async fn lane_ceiling(environment: &Environment, table: &Table, is_first: bool) -> Result<Ceiling> {
-    let plan = &table.plan;
-    let ceiling = Ceiling::new(plan.lane_units(plan.write_budget));
-    if let Some(units) = table.definition.provisioned_units() {
-        let is_all = plan.write_budget == Some(units.write_capacity_units);
-        return Ok(if is_first && is_all { ceiling.with_burst_capacity() } else { ceiling });
+/// What an attempt has come to so far.
+struct Attempt<'a> {
+    write: &'a SegmentWrite<'a>,
+    written: Written,
+    extra: ExtraLists<'a>,
+    missing: MissingLists<'a>,
+    failed: Vec<FailedItem>,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(write: &'a SegmentWrite<'a>) -> Self {
+        let lists = || Lists::new(write.archive(), &write.folder, write.segment, &write.attempt);
+        Self {
+            write,
+            written: Written::nothing(write.attempt.clone()),
+            extra: ExtraLists::new(lists()),
+            missing: MissingLists::new(lists()),
+            failed: Vec::new(),
+        }
     }
-    let taken_at_once = Direction::Write.new_table_units();
-    if plan.write_budget.is_some_and(|units| units as f64 <= taken_at_once) {
-        return Ok(ceiling);
+
+    /// Puts what a pass has found missing or changed; false when the time for it is over.
+    async fn put_different(&mut self, writer: &Writer<'_>, pass: Pass) -> Result<bool> {
+        let Pass { index, .. } = pass;
+        let [missing, changed, unchanged] =
+            [Found::Missing, Found::Changed, Found::Unchanged].map(|found| index.count(found));
+        self.written.items_changed += changed;
+        self.written.items_unchanged += unchanged;
+        self.add_archived(index.archived());
+        self.write.progress(unchanged);
+        if self.write.lists_missing() {
+            self.missing.take(index.keys(Found::Missing)).await?;
+        }
+        if missing + changed == 0 {
+            return Ok(true);
+        }
+        let (index, deadline) = (Arc::new(index), self.deadline());
+        for part in &self.write.parts {
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            let reader = self.write.archive().open_part(part).await?;
+            let tally = writer.put_different(part, reader, Arc::clone(&index)).await?;
+            self.add(tally)?;
+        }
+        Ok(true)
     }
-    let target = target::describe(&environment.targets, &table.target).await?;
-    let warm = target.and_then(|target| target.warm_write_units());
-    let warm = warm.map_or(taken_at_once, |units| units as f64);
-    Ok(ceiling.warming_from(warm / f64::from(plan.lanes)))
+
+    /// Puts every item, where the copy has none; false when the time for it is over.
+    async fn put_all(&mut self, writer: &Writer<'_>) -> Result<bool> {
+        let (deadline, lists_keys) = (self.deadline(), self.write.lists_missing());
+        for part in &self.write.parts {
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            let reader = self.write.archive().open_part(part).await?;
+            let (archived, keys, tally) = writer.put_all(part, reader, lists_keys).await?;
+            self.add_archived(archived);
+            self.missing.take(keys).await?;
+            self.add(tally)?;
+        }
+        Ok(true)
+    }
+
+    /// Looking at the copy takes as long as it takes; the time of an attempt is for putting.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.write.environment.config.hand_over_after
+    }
+
+    fn add_archived(&mut self, archived: Archived) {
+        self.written.digest += archived.digest;
+        self.written.rewrite_units += archived.rewrite_units;
+    }
+
+    fn add(&mut self, tally: Tally) -> Result<()> {
+        self.written.items_put += tally.items;
+        self.written.consumed_units += tally.consumed_units;
+        self.failed.extend(tally.failed);
+        require_few(&self.failed, &self.write.task.table.target)
+    }
+
+    /// Records what was put, which whoever continues will find unchanged.
+    async fn hand_over(self) -> Result<End> {
+        let Written { items_put, read_units, consumed_units, .. } = self.written;
+        let key = self.write.folder.handed_over(self.write.segment, &self.write.attempt);
+        let handed_over = HandedOver { items_put, read_units, consumed_units };
+        self.write.archive().create(&key, &handed_over).await?;
+        Ok(End::HandOver)
+    }
+
+    /// Writes the segment's marker, and before it what it counts. Of two writes of one segment only the one whose
+    /// marker it is moves the run on at once.
+    async fn finish(mut self) -> Result<End> {
+        let (archive, folder, segment) = (self.write.archive(), &self.write.folder, self.write.segment);
+        let mut written = self.written;
+        written.items_extra = self.extra.finish().await?;
+        self.missing.finish().await?;
+        written.items_failed = self.failed.len() as u64;
+        if !self.failed.is_empty() {
+            let failed = FailedItems { segment, items: std::mem::take(&mut self.failed) };
+            archive.create(&folder.failed_items(segment), &failed).await?;
+        }
+        for earlier in self.write.handed_over().await? {
+            written.add_handed_over(&earlier);
+        }
+        written.finished_at = Timestamp::now();
+        self.write.is_finishing.store(true, Ordering::Relaxed);
+        // A creation whose answer was lost finds its own marker.
+        let key = folder.written(segment);
+        let is_ours =
+            archive.create(&key, &written).await? || archive.require::<Written>(&key).await? == written;
+        Ok(if is_ours { End::Written } else { End::Overtaken })
+    }
+}
+
+impl SegmentWrite<'_> {
+    /// What earlier attempts have handed over.
+    async fn handed_over(&self) -> Result<Vec<HandedOver>> {
+        if self.begins {
+            return Ok(Vec::new());
+        }
+        let mut handed_over = Vec::new();
+        for key in self.archive().keys(&self.folder.write_attempts(self.segment)).await? {
+            if key != self.folder.write_begun(self.segment) {
+                handed_over.extend(self.archive().read(&key).await?);
+            }
+        }
+        Ok(handed_over)
+    }
+}
+
+/// Failed items are recorded by key; more than this is a broken table, not broken items.
+const MAX_FAILED_ITEMS: usize = 10_000;
+
+fn require_few(failed: &[FailedItem], table: &TableName) -> Result<()> {
+    if failed.len() <= MAX_FAILED_ITEMS {
+        return Ok(());
+    }
+    Err(Error::permanent(format!("table {table} refuses more than {MAX_FAILED_ITEMS} items of one segment")))
 }

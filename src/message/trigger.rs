@@ -16,6 +16,9 @@ pub struct Trigger {
     pub tables: Vec<Pattern>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<Pattern>,
+    /// However much of a copy is deleted or changed, it is not suspect.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accept_changes: bool,
 }
 
 impl Trigger {
@@ -64,6 +67,7 @@ mod tests {
             source: Some("shop".to_owned()),
             tables: vec![pattern("orders*")],
             exclude: vec![pattern("*-test")],
+            accept_changes: true,
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Direction;
+use crate::schema::TableDefinition;
 
 /// The least a lane gets, in units a second: with less, a single small item would wait for seconds.
 pub(super) const MIN_LANE_UNITS: f64 = 1.0;
@@ -59,6 +60,24 @@ pub struct Capacity {
 }
 
 impl Capacity {
+    /// What DescribeTable tells of a table's throughput in one direction.
+    pub fn of(definition: &TableDefinition, direction: Direction) -> Self {
+        let (provisioned, on_demand) =
+            (definition.provisioned_units(), definition.on_demand_throughput.as_ref());
+        let (provisioned, on_demand_max) = match direction {
+            Direction::Read => (
+                provisioned.map(|units| units.read_capacity_units),
+                on_demand.and_then(|maximum| maximum.max_read_request_units),
+            ),
+            Direction::Write => (
+                provisioned.map(|units| units.write_capacity_units),
+                on_demand.and_then(|maximum| maximum.max_write_request_units),
+            ),
+        };
+        // Without a maximum it is absent or -1.
+        Self { provisioned, on_demand_max: on_demand_max.and_then(|units| u64::try_from(units).ok()) }
+    }
+
     fn units(self) -> Option<f64> {
         let units = [self.provisioned, self.on_demand_max].into_iter().flatten().find(|units| *units > 0);
         units.map(|units| units as f64)

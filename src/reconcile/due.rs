@@ -1,7 +1,10 @@
 //! What is due: pure functions of a table's plan, its state, and what has just happened to it.
 
+use std::ops::Range;
+
 use crate::archive::TableState;
 use crate::archive::layout::Stage;
+use crate::archive::marker::{Decision, Deletions};
 use crate::archive::record::{Outcome, Run, Table};
 use crate::message::{Job, SegmentJob, TableJob};
 use crate::plan::Plan;
@@ -14,6 +17,8 @@ pub enum Event {
     Exported(u32),
     Provisioned,
     Written(u32),
+    /// The extra items of a segment are deleted.
+    Deleted(u32),
     /// A job failed for good.
     Failed(Stage, u32),
     /// The run is about to be closed: nothing more is enqueued.
@@ -48,8 +53,39 @@ pub(super) fn due(run: &Run, table: &Table, state: &TableState, event: Event) ->
             let next = plan.next_in_lane(segment).filter(|next| !state.has_begun_write(*next));
             next.into_iter().map(write).collect()
         }
-        Event::Provisioned | Event::Failed(..) | Event::Closing => Vec::new(),
+        Event::Provisioned | Event::Deleted(_) | Event::Failed(..) | Event::Closing => Vec::new(),
     }
+}
+
+/// The deletions that are missing and due after an event, once all segments are written: they go through the
+/// lanes as writes do, past the segments without extra items. They are jobs of the write queue, which look for
+/// themselves what is left to do.
+pub(super) fn due_deletions(
+    run: &Run,
+    table: &Table,
+    state: &TableState,
+    deletions: Option<&Deletions>,
+    event: Event,
+) -> Vec<Job> {
+    let Some(deletions) = deletions.filter(|it| it.decision == Decision::Delete) else { return Vec::new() };
+    let (plan, pending) = (&table.plan, |segment: &u32| is_pending(state, deletions, *segment));
+    let next = |lane: Range<u32>| lane.into_iter().find(pending);
+    let segments: Vec<u32> = match event {
+        Event::Closing => Vec::new(),
+        Event::Deleted(segment) => {
+            next(segment + 1..plan.lane(plan.lane_of(segment)).end).into_iter().collect()
+        }
+        _ => (0..plan.lanes).filter_map(|lane| next(plan.lane(lane))).collect(),
+    };
+    let job = |segment| Job::Write(SegmentJob::new(&run.run, &table.name, segment));
+    segments.into_iter().map(job).collect()
+}
+
+/// Whether a segment has extra items that are to be deleted and are not.
+fn is_pending(state: &TableState, deletions: &Deletions, segment: u32) -> bool {
+    deletions.segments.binary_search(&segment).is_ok()
+        && !state.deleted.contains(&segment)
+        && !state.failed.contains(&(Stage::Write, segment))
 }
 
 /// The first segment of each lane that is not exported.
@@ -72,9 +108,9 @@ pub(super) fn is_exported(plan: &Plan, state: &TableState) -> bool {
     state.exported.len() == plan.segments as usize
 }
 
-/// Whether nothing can happen to a table any more: no archive without every segment, no writes without a
-/// target, and otherwise every segment written or refused.
-pub(super) fn is_over(plan: &Plan, state: &TableState) -> bool {
+/// Whether nothing is put into a copy any more: no archive without every segment, no writes without a target, and
+/// otherwise every segment written or refused.
+pub(super) fn is_written(plan: &Plan, state: &TableState) -> bool {
     if state.has_failed(Stage::Export) {
         return true;
     }
@@ -82,12 +118,24 @@ pub(super) fn is_over(plan: &Plan, state: &TableState) -> bool {
     is_exported(plan, state) && (no_target || state.writes_settled() == plan.segments as usize)
 }
 
+/// Whether nothing can happen any more to a table whose copy is written.
+pub(super) fn is_over(state: &TableState, deletions: Option<&Deletions>) -> bool {
+    let Some(deletions) = deletions.filter(|it| it.decision == Decision::Delete) else { return true };
+    !deletions.segments.iter().any(|segment| is_pending(state, deletions, *segment))
+}
+
 /// The outcome of a table that is over.
-pub(super) fn outcome(plan: &Plan, state: &TableState, items_failed: u64) -> Outcome {
+pub(super) fn outcome(
+    plan: &Plan,
+    state: &TableState,
+    deletions: Option<&Deletions>,
+    items_failed: u64,
+) -> Outcome {
     let all_written = state.written.len() == plan.segments as usize;
+    let is_equal = deletions.is_none_or(|it| it.decision == Decision::Delete) && items_failed == 0;
     if !is_exported(plan, state) {
         Outcome::Failed
-    } else if state.failed.is_empty() && all_written && items_failed == 0 {
+    } else if state.failed.is_empty() && all_written && is_equal {
         Outcome::Complete
     } else {
         Outcome::Partial
@@ -258,27 +306,27 @@ mod tests {
     fn a_table_is_over_when_every_segment_is_written_or_refused() {
         let mut writes = written();
         let state = with(&["provision.json"], &[exported(), writes.clone()]);
-        assert!(is_over(&PLAN, &state));
-        assert_eq!(outcome(&PLAN, &state, 0), Outcome::Complete);
-        assert_eq!(outcome(&PLAN, &state, 1), Outcome::Partial);
+        assert!(is_written(&PLAN, &state));
+        assert_eq!(outcome(&PLAN, &state, None, 0), Outcome::Complete);
+        assert_eq!(outcome(&PLAN, &state, None, 1), Outcome::Partial);
 
         writes.pop();
-        assert!(!is_over(&PLAN, &with(&["provision.json"], &[exported(), writes.clone()])));
+        assert!(!is_written(&PLAN, &with(&["provision.json"], &[exported(), writes.clone()])));
         let refused = with(&["provision.json", "failed/write-00006.json"], &[exported(), writes]);
-        assert!(is_over(&PLAN, &refused));
-        assert_eq!(outcome(&PLAN, &refused, 0), Outcome::Partial);
+        assert!(is_written(&PLAN, &refused));
+        assert_eq!(outcome(&PLAN, &refused, None, 0), Outcome::Partial);
     }
 
     #[test]
     fn without_one_segment_there_is_no_archive_and_without_a_target_nothing_to_wait_for() {
         let lost = state(&["provision.json", "failed/export-00003.json"]);
-        assert!(is_over(&PLAN, &lost));
-        assert_eq!(outcome(&PLAN, &lost, 0), Outcome::Failed);
+        assert!(is_written(&PLAN, &lost));
+        assert_eq!(outcome(&PLAN, &lost, None, 0), Outcome::Failed);
 
         let refused = ["failed/provision-00000.json"];
-        assert!(!is_over(&PLAN, &state(&refused)));
+        assert!(!is_written(&PLAN, &state(&refused)));
         let archived = with(&refused, &[exported()]);
-        assert!(is_over(&PLAN, &archived));
-        assert_eq!(outcome(&PLAN, &archived, 0), Outcome::Partial);
+        assert!(is_written(&PLAN, &archived));
+        assert_eq!(outcome(&PLAN, &archived, None, 0), Outcome::Partial);
     }
 }

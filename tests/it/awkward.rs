@@ -18,7 +18,7 @@ async fn every_awkward_table_comes_through_item_by_item() {
         let (result, items) = (result_of(&report, name), world.source_items(name).len());
         assert_eq!(result["outcome"], "complete", "{result}");
         assert_eq!(
-            (&result["items_exported"], &result["items_written"]),
+            (&result["items_exported"], &result["items_put"]),
             (&items.into(), &items.into()),
             "{name}"
         );
@@ -33,7 +33,7 @@ async fn a_table_of_twenty_thousand_items_comes_through_with_gzip() {
     let report = world.backup(&["--compression", "gzip"], 0).await;
 
     let result = result_of(&report, "events");
-    assert_eq!((&result["items_exported"], &result["items_written"]), (&20_000.into(), &20_000.into()));
+    assert_eq!((&result["items_exported"], &result["items_put"]), (&20_000.into(), &20_000.into()));
     let parts = world.keys_with("/data/");
     assert!(parts.iter().all(|key| key.ends_with(".json.gz")), "{parts:?}");
     let lines = parts.iter().map(|key| part_text(key, &world.bucket().get(key).expect("it was listed")));

@@ -39,14 +39,16 @@ async fn a_table_without_our_tag_is_not_touched_unless_adoption_is_asked_for() {
     assert_eq!(writes(&world, "orders"), BTreeSet::new());
     assert_eq!(world.differences("users").await, Vec::<String>::new());
 
-    let ended = world.run(&["run", "--adopt-existing", "--output", "json"]).await.expect_code(0);
+    let ended = world.run(&["run", "--adopt-existing", "--output", "json"]).await.expect_code(2);
     assert_eq!(result(&ended, "orders")["provision"], "adopted");
+    assert_eq!(result(&ended, "orders")["suspect"], true, "what was in it is not deleted unasked");
     assert_eq!(tag(&world, "orders"), arn(SOURCE_ACCOUNT, "orders"));
     let left = world.differences("orders").await;
     assert!(left.iter().all(|key| key.contains("theirs")), "every item of the source is there: {left:?}");
 
-    let ended = world.run(&["run", "--output", "json"]).await.expect_code(0);
+    let ended = world.run(&["run", "--accept-changes", "--output", "json"]).await.expect_code(0);
     assert_eq!(result(&ended, "orders")["provision"], "exists", "adopted once, it is ours");
+    assert_eq!(world.differences("orders").await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +123,8 @@ async fn neither_stream_nor_time_to_live_is_enabled_on_the_copy() {
     assert_eq!(world.count(BACKUP_ACCOUNT, "sessions"), 1);
     assert_eq!(
         writes(&world, "sessions"),
-        BTreeSet::from(["BatchWriteItem".to_owned(), "CreateTable".to_owned()])
+        BTreeSet::from(["BatchWriteItem", "CreateTable", "Scan"].map(str::to_owned)),
+        "nothing that would enable one"
     );
 }
 
@@ -158,6 +161,8 @@ async fn item_data_never_reaches_a_log_an_error_or_a_marker() {
     assert_nowhere(&world, &ended, NEEDLE);
 
     // An item that cannot be written is told by its key, in the bucket alone.
+    let item = json!({ "pk": { "S": format!("{NEEDLE}-new") }, "secret": { "S": NEEDLE } });
+    world.dynamodb(SOURCE_ACCOUNT, "PutItem", &json!({ "TableName": "orders", "Item": item }));
     world.aws.set_fault(|call| {
         let refuse = call.action == "BatchWriteItem";
         refuse.then(|| loopback_aws::Fault::error(400, "ValidationException"))
@@ -240,7 +245,7 @@ fn result(ended: &Ended, table: &str) -> Value {
 /// Why a table's copy was refused, all of it.
 fn refused(ended: &Ended, table: &str) -> String {
     let result = result(ended, table);
-    assert_eq!((&result["outcome"], &result["items_written"]), (&json!("partial"), &json!(0)), "{result}");
+    assert_eq!((&result["outcome"], &result["items_put"]), (&json!("partial"), &json!(0)), "{result}");
     assert_eq!(result["items_exported"], 20, "the archive is whole all the same");
     result["reasons"].to_string()
 }

@@ -22,9 +22,10 @@ async fn export_and_write_hand_over_and_nothing_is_read_or_written_twice() {
     let report = world.backup(&[], 0).await;
 
     let result = result_of(&report, "events");
-    assert_eq!((&result["items_exported"], &result["items_written"]), (&json!(3000), &json!(3000)));
+    assert_eq!((&result["items_exported"], &result["items_put"]), (&json!(3000), &json!(3000)));
     assert_eq!(result["parts"], 2, "one part for each job that worked on the segment");
-    assert_eq!(world.keys_with("/state/write/00000-0").len(), 2, "each part of several has its marker");
+    let of_attempts = world.keys_with("/state/write/00000-");
+    assert!(of_attempts.len() >= 2, "it was begun, and an attempt handed over: {of_attempts:?}");
     let calls = world.aws.calls();
     let batches = calls.iter().filter(|call| call.action == "BatchWriteItem").count();
     assert!((120..130).contains(&batches), "{batches} batches of 25");

@@ -48,7 +48,7 @@ async fn a_run_backs_up_every_table_and_leaves_nothing_to_do() {
             "{name}"
         );
         assert_eq!(
-            (&result["items_exported"], &result["items_written"]),
+            (&result["items_exported"], &result["items_put"]),
             (&json!(items), &json!(items)),
             "{name}"
         );
@@ -332,7 +332,7 @@ async fn unprocessed_items_are_sent_again_until_they_are_taken() {
 
     assert!(held_back.load(Ordering::Relaxed) > 5);
     let (result, items) = (result_of(&report, "orders"), world.source_items("orders").len());
-    assert_eq!((&result["items_written"], &result["items_failed"]), (&json!(items), &json!(0)));
+    assert_eq!((&result["items_put"], &result["items_failed"]), (&json!(items), &json!(0)));
     world.aws.clear_fault();
     world.assert_copied().await;
 }
@@ -382,7 +382,7 @@ async fn writes_come_through_errors_of_the_service_and_of_the_network() {
     let report = world.backup(&[], 0).await;
 
     assert!(faults.load(Ordering::Relaxed) >= 5);
-    assert_eq!(result_of(&report, "orders")["items_written"], 600);
+    assert_eq!(result_of(&report, "orders")["items_put"], 600);
     world.aws.clear_fault();
     world.assert_copied().await;
 }

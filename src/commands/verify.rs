@@ -1,0 +1,115 @@
+//! `verify`: shows that a run's backup is whole, and that the live copy equals it.
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use serde::Serialize;
+
+use super::{Opened, find_run, open, output, run_id};
+use crate::archive::layout::RunId;
+use crate::archive::record::Run;
+use crate::aws::dynamodb::Tables;
+use crate::cli::{Cli, VerifyArgs};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::table::{Selection, TableName};
+use crate::verify::{Difference, Verification, Verified};
+
+/// Tables verified at once; their segments share what memory there is.
+const TABLES_AT_ONCE: usize = 8;
+
+/// Keys printed of one table; JSON has more of them.
+const MAX_KEYS: usize = 20;
+
+#[derive(Serialize)]
+struct Printed<'a> {
+    run: &'a RunId,
+    equal: bool,
+    tables: &'a [Verified],
+}
+
+pub(super) async fn run(cli: &Cli, args: &VerifyArgs) -> Result<Exit> {
+    let id = run_id(&args.run)?;
+    let Opened { archive, session, .. } = open(cli).await?;
+    let run = find_run(&archive, &id).await?;
+    let tables = selected(&run, &args.selection())?;
+    let copies = Tables::new(&session, "backup");
+    let verification = Verification::new(&archive, &copies, &run, args.subset);
+    let verifying: Vec<_> = tables.iter().map(|table| verify(&verification, table)).collect();
+    let verified: Vec<Verified> = stream::iter(verifying).buffered(TABLES_AT_ONCE).try_collect().await?;
+    let equal = verified.iter().all(|table| table.equal);
+    output::print(cli.output, &Printed { run: &id, equal, tables: &verified }, || text(&id, &verified));
+    Ok(if equal { Exit::Complete } else { Exit::Failed })
+}
+
+/// The tables of a run that are asked for.
+pub(super) fn selected(run: &Run, selection: &Selection) -> Result<Vec<TableName>> {
+    let tables: Vec<TableName> =
+        run.tables.iter().filter(|table| selection.selects(table)).cloned().collect();
+    if tables.is_empty() {
+        return Err(Error::usage(format!(
+            "run {} has no such table: `show {}` lists them",
+            run.run, run.run
+        )));
+    }
+    Ok(tables)
+}
+
+async fn verify(verification: &Verification<'_>, table: &TableName) -> Result<Verified> {
+    let verified = verification.table(table).await?;
+    let Verified { equal, missing, changed, extra, problems, .. } = &verified;
+    let (items, problems) = (verified.archived.items, problems.len());
+    tracing::info!(table.name = %table, equal, items, missing, changed, extra, problems, "table verified");
+    Ok(verified)
+}
+
+fn text(run: &RunId, verified: &[Verified]) -> String {
+    let differ = verified.iter().filter(|table| !table.equal).count();
+    let outcome = match differ {
+        0 => "the backup is whole, and the copy equals it".to_owned(),
+        1 => "1 table is not as it should be".to_owned(),
+        _ => format!("{differ} tables are not as they should be"),
+    };
+    let heads =
+        ["TABLE", "RESULT", ">SEGMENTS", ">ARCHIVED", ">IN COPY", ">MISSING", ">CHANGED", ">EXTRA", "DIGEST"];
+    let table = output::table(&heads, verified.iter().map(row));
+    let findings: String = verified.iter().map(findings).collect();
+    format!("run {run}: {outcome}\n\n{table}{findings}")
+}
+
+fn row(table: &Verified) -> Vec<String> {
+    let of_copy = |number| if table.archive_only.is_some() { "-".to_owned() } else { output::count(number) };
+    vec![
+        table.table.to_string(),
+        if table.equal { "equal" } else { "differs" }.to_owned(),
+        format!("{}/{}", table.segments, table.of_segments),
+        output::count(table.archived.items),
+        of_copy(table.copy.items),
+        of_copy(table.missing),
+        of_copy(table.changed),
+        of_copy(table.extra),
+        format!("{:032x}", table.archived.sum),
+    ]
+}
+
+/// What is wrong with a table, and why its copy was not looked at.
+fn findings(verified: &Verified) -> String {
+    let table = &verified.table;
+    let mut text = String::new();
+    if let Some(reason) = &verified.archive_only {
+        text += &format!("\n{table}: only the archive was verified: {reason}");
+    }
+    for problem in &verified.problems {
+        text += &format!("\n{table}: {problem}");
+    }
+    for different in verified.keys.iter().take(MAX_KEYS) {
+        let what = match different.difference {
+            Difference::Missing => "the copy lacks",
+            Difference::Changed => "the copy has changed",
+            Difference::Extra => "the copy alone has",
+        };
+        text += &format!("\n{table}: {what} {}", different.key);
+    }
+    if verified.keys.len() > MAX_KEYS {
+        text += &format!("\n{table}: and more; --output json lists up to {}", crate::verify::MAX_KEYS);
+    }
+    text
+}

@@ -1,0 +1,160 @@
+//! What a verification has found.
+
+use std::iter::Sum;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::copy::compare::{ExtraKeys, Pass};
+use crate::copy::index::Found;
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::item::Key;
+use crate::table::TableName;
+
+/// Keys told of one table; the others are counted.
+pub const MAX_KEYS: usize = 1000;
+
+/// What was found of one table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verified {
+    pub table: TableName,
+    /// Whether nothing is wrong.
+    pub equal: bool,
+    /// Segments verified, of all that the table has.
+    pub segments: u32,
+    pub of_segments: u32,
+    /// The archived items that were read.
+    pub archived: Digest,
+    /// The items of the copy that were read.
+    pub copy: Digest,
+    /// Why only the archive was read, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive_only: Option<String>,
+    /// Archived items that the copy has not, and those that it has with another content.
+    pub missing: u64,
+    pub changed: u64,
+    /// Items that the copy has and the archive has not.
+    pub extra: u64,
+    /// What is wrong otherwise, each with its object or table.
+    pub problems: Vec<String>,
+    /// The first of the keys that differ.
+    pub keys: Vec<DifferentKey>,
+}
+
+/// A key of which copy and archive differ.
+#[derive(Clone, Debug, Serialize)]
+pub struct DifferentKey {
+    pub difference: Difference,
+    pub key: Box<RawValue>,
+}
+
+/// How a copy differs from its archive in one item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Difference {
+    /// The copy has not what is archived.
+    Missing,
+    /// The copy has it with another content.
+    Changed,
+    /// The copy has what is not archived.
+    Extra,
+}
+
+impl Verified {
+    pub(super) fn of(table: &TableName) -> Self {
+        Self {
+            table: table.clone(),
+            equal: false,
+            segments: 0,
+            of_segments: 0,
+            archived: Digest::default(),
+            copy: Digest::default(),
+            archive_only: None,
+            missing: 0,
+            changed: 0,
+            extra: 0,
+            problems: Vec::new(),
+            keys: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, compared: Compared) {
+        self.archived += compared.archived;
+        self.copy += compared.copy;
+        self.missing += compared.missing;
+        self.changed += compared.changed;
+        self.extra += compared.extra;
+        self.problems.extend(compared.problems);
+        self.keys.extend(compared.keys);
+        self.keys.truncate(MAX_KEYS);
+    }
+
+    /// Once everything is known.
+    pub(super) fn judged(mut self) -> Self {
+        self.equal = self.problems.is_empty() && self.missing + self.changed + self.extra == 0;
+        self
+    }
+}
+
+/// What was found of one segment, or of several.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    pub(super) archived: Digest,
+    pub(super) copy: Digest,
+    pub(super) missing: u64,
+    pub(super) changed: u64,
+    pub(super) extra: u64,
+    pub(super) problems: Vec<String>,
+    pub(super) keys: Vec<DifferentKey>,
+}
+
+impl Compared {
+    /// Of a segment of which only the archive was read.
+    pub(super) fn archived(archived: Digest) -> Self {
+        Self { archived, ..Self::default() }
+    }
+
+    /// Adds what a pass has found; whether archived items are missing or changed.
+    pub(super) fn add_pass(&mut self, pass: &Pass) -> bool {
+        let [missing, changed] = [Found::Missing, Found::Changed].map(|found| pass.index.count(found));
+        self.archived += pass.index.archived().digest;
+        self.copy += pass.copy.digest;
+        self.missing += missing;
+        self.changed += changed;
+        self.extra += pass.copy.extra;
+        missing + changed > 0
+    }
+
+    pub(super) fn add_different(&mut self, keys: Vec<(Key, Found)>) {
+        self.keys.extend(keys.into_iter().map(|(key, found)| DifferentKey {
+            difference: if found == Found::Changed { Difference::Changed } else { Difference::Missing },
+            key: key.to_raw(),
+        }));
+    }
+}
+
+impl ExtraKeys for Compared {
+    async fn take(&mut self, keys: Vec<Key>) -> Result<()> {
+        let room = MAX_KEYS.saturating_sub(self.keys.len());
+        let extra = |key: Key| DifferentKey { difference: Difference::Extra, key: key.to_raw() };
+        self.keys.extend(keys.into_iter().take(room).map(extra));
+        Ok(())
+    }
+}
+
+impl Sum for Compared {
+    fn sum<I: Iterator<Item = Self>>(compared: I) -> Self {
+        compared.fold(Self::default(), |mut sum, other| {
+            sum.archived += other.archived;
+            sum.copy += other.copy;
+            sum.missing += other.missing;
+            sum.changed += other.changed;
+            sum.extra += other.extra;
+            sum.problems.extend(other.problems);
+            let room = MAX_KEYS.saturating_sub(sum.keys.len());
+            sum.keys.extend(other.keys.into_iter().take(room));
+            sum
+        })
+    }
+}

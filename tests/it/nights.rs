@@ -1,0 +1,120 @@
+//! Night after night: only what has changed is written, and only what is gone is deleted.
+
+use loopback_aws::{BACKUP_ACCOUNT, REGION, SOURCE_ACCOUNT};
+use serde_json::{Value, json};
+
+use crate::evidence::result_of;
+use crate::harness::{World, table};
+
+/// A world after its first night, with one table of this many items in four segments.
+async fn after_the_first_night(items: usize) -> World {
+    let world = World::with(vec![table("orders", items)]).await;
+    let report = world.backup(&[], 0).await;
+    assert_eq!(counts(&report), json!([items, items, 0, 0]));
+    world.aws.clear_calls();
+    world
+}
+
+/// Items exported, put, unchanged and deleted.
+fn counts(report: &Value) -> Value {
+    let result = result_of(report, "orders");
+    json!(["items_exported", "items_put", "items_unchanged", "items_deleted"].map(|name| &result[name]))
+}
+
+fn put(world: &World, account: &str, number: usize, text: &str) {
+    let item = json!({
+        "pk": { "S": format!("item-{number:05}") },
+        "number": { "N": number.to_string() },
+        "text": { "S": text },
+    });
+    world.dynamodb(account, "PutItem", &json!({ "TableName": "orders", "Item": item }));
+}
+
+fn delete(world: &World, account: &str, numbers: impl IntoIterator<Item = usize>) {
+    for number in numbers {
+        let key = json!({ "pk": { "S": format!("item-{number:05}") } });
+        world.dynamodb(account, "DeleteItem", &json!({ "TableName": "orders", "Key": key }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_night_without_changes_writes_nothing() {
+    let world = after_the_first_night(400).await;
+    let report = world.backup(&[], 0).await;
+    assert_eq!(counts(&report), json!([400, 0, 400, 0]));
+    assert_eq!(world.count_calls("BatchWriteItem"), 0);
+    let result = result_of(&report, "orders");
+    assert_eq!((&result["write_units"], &result["rewrite_units"]), (&json!(0.0), &json!(400)));
+    assert!(result["copy_read_units"].as_f64().is_some_and(|units| units > 0.0), "{result}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_changed_is_put_and_what_is_gone_is_deleted() {
+    let world = after_the_first_night(400).await;
+    for number in 0..4 {
+        put(&world, SOURCE_ACCOUNT, number, "changed");
+    }
+    put(&world, SOURCE_ACCOUNT, 400, "new");
+    delete(&world, SOURCE_ACCOUNT, 100..106);
+
+    let report = world.backup(&[], 0).await;
+    assert_eq!(counts(&report), json!([395, 5, 390, 6]));
+    world.assert_copied().await;
+    let digest = &result_of(&report, "orders")["digest"];
+    assert_eq!(digest["items"], 395);
+
+    // The night after finds nothing to do, and the same digest: that is the proof.
+    let report = world.backup(&[], 0).await;
+    assert_eq!(counts(&report), json!([395, 0, 395, 0]));
+    assert_eq!(&result_of(&report, "orders")["digest"], digest);
+    assert_eq!(world.bucket().overwritten(), Vec::<String>::new());
+    assert_eq!(world.messages_left(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_else_did_to_the_copy_is_undone() {
+    let world = after_the_first_night(200).await;
+    put(&world, BACKUP_ACCOUNT, 7, "tampered with");
+    put(&world, BACKUP_ACCOUNT, 9000, "slipped in");
+    delete(&world, BACKUP_ACCOUNT, [11]);
+    let report = world.backup(&[], 0).await;
+    assert_eq!(counts(&report), json!([200, 2, 198, 1]));
+    world.assert_copied().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mass_deletion_is_suspect_until_it_is_accepted() {
+    let world = after_the_first_night(100).await;
+    delete(&world, SOURCE_ACCOUNT, 0..40);
+
+    let report = world.backup(&[], 2).await;
+    let result = result_of(&report, "orders");
+    assert_eq!((&result["outcome"], &result["suspect"]), (&json!("partial"), &json!(true)));
+    assert_eq!((&result["items_deleted"], &result["items_extra"]), (&json!(0), &json!(40)));
+    let reason = result["reasons"][0].as_str().expect("a reason");
+    assert!(reason.starts_with("suspect: 40 items would be deleted and 0 were changed of 100"), "{reason}");
+    assert!(reason.contains("--accept-changes"), "it says what to do: {reason}");
+    assert_eq!(world.count(BACKUP_ACCOUNT, "orders"), 100);
+
+    let report = world.backup(&["--accept-changes"], 0).await;
+    assert_eq!(counts(&report), json!([60, 0, 60, 40]));
+    world.assert_copied().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_deleted_where_the_copy_assigns_items_to_other_segments() {
+    let world = after_the_first_night(100).await;
+    world.aws.scatter_segments(BACKUP_ACCOUNT, REGION, "orders");
+    delete(&world, SOURCE_ACCOUNT, [3]);
+
+    let report = world.backup(&["--accept-changes"], 2).await;
+    let result = result_of(&report, "orders");
+    assert_eq!((&result["items_put"], &result["items_deleted"]), (&json!(99), &json!(0)));
+    let reason = result["reasons"][0].as_str().expect("a reason");
+    assert!(reason.contains("assigns items to other segments than the source did"), "{reason}");
+    assert_eq!(
+        world.count(BACKUP_ACCOUNT, "orders"),
+        100,
+        "no archived item was deleted, and item 3 is kept"
+    );
+}
