@@ -3,13 +3,15 @@
 //! `cargo run --release --example quickstart` seeds the source account, runs the real `run` command through
 //! real queues and a real assumed role, and compares the copy with the source, item by item.
 //! `-- --full` does the same with every awkward table there is; `-- --output json` prints one JSON object.
+//! `-- --nights 4` backs the same tables up night after night, while the source changes.
 
 mod compare;
+mod nights;
 
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use loopback_aws::sample::{self, SampleTable};
 use loopback_aws::{BACKUP_ACCOUNT, BUCKET, EXTERNAL_ID, Loopback, REGION, SOURCE_ACCOUNT, SOURCE_ROLE_ARN};
 
@@ -24,8 +26,21 @@ fn main() -> Result<ExitCode> {
     }
     let json = arguments.windows(2).any(|pair| pair == ["--output", "json"]);
     let full = arguments.iter().any(|argument| argument == "--full");
+    let nights = nights_asked_for(&arguments)?;
+    ensure!(!full || nights.is_none(), "--nights plays with the dozen tables of the shop: leave out --full");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(quickstart(full, json))
+    match nights {
+        Some(nights) => runtime.block_on(nights::play(nights, json)),
+        None => runtime.block_on(quickstart(full, json)),
+    }
+}
+
+fn nights_asked_for(arguments: &[String]) -> Result<Option<u32>> {
+    let Some(place) = arguments.iter().position(|argument| argument == "--nights") else { return Ok(None) };
+    match arguments.get(place + 1).map(|number| number.parse()) {
+        Some(Ok(nights @ 1..)) => Ok(Some(nights)),
+        _ => bail!("--nights: give a number of nights, such as 4"),
+    }
 }
 
 /// What `src/main.rs` does, with the command line of the parent.
@@ -60,7 +75,7 @@ async fn quickstart(full: bool, json: bool) -> Result<ExitCode> {
     ));
     let started = Instant::now();
     let (endpoint, output) = (aws.endpoint(), if json { "json" } else { "text" });
-    let run = tokio::task::spawn_blocking(move || run_program(&endpoint, output)).await??;
+    let run = tokio::task::spawn_blocking(move || run_program(&endpoint, output, "warn", &[])).await??;
     let seconds = started.elapsed().as_secs_f64();
 
     say("\ncomparing every item of the copy with its source, through the plain SDK …");
@@ -76,7 +91,7 @@ async fn quickstart(full: bool, json: bool) -> Result<ExitCode> {
         differing.iter().take(20).for_each(|difference| println!("  differs: {difference}"));
         println!("{}", farewell(&aws, names.len(), items, equal, seconds));
     }
-    Ok(if run.success && equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if run.code == 0 && equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Every kind of table: awkward ones, 300 small ones, and one of 200,000 items.
@@ -98,23 +113,23 @@ fn seed(aws: Loopback, tables: Vec<SampleTable>) -> Result<(Loopback, Vec<String
 }
 
 struct Run {
-    success: bool,
+    code: i32,
     stdout: String,
 }
 
 /// Runs the program in a process of its own, pointed at loopback by its environment alone.
-fn run_program(endpoint: &str, output: &str) -> Result<Run> {
+fn run_program(endpoint: &str, output: &str, log: &str, arguments: &[&str]) -> Result<Run> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args([AS_PROGRAM, "run", "--output", output]);
+    command.args([AS_PROGRAM, "run", "--output", output]).args(arguments);
     command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_REGION", REGION);
     command.env("AWS_ACCESS_KEY_ID", BACKUP_ACCOUNT).env("AWS_SECRET_ACCESS_KEY", "loopback");
-    command.env("BACKUP_BUCKET", BUCKET).env("BACKUP_LOG", "warn");
+    command.env("BACKUP_BUCKET", BUCKET).env("BACKUP_LOG", log);
     command.env("BACKUP_ROLE_ARN", SOURCE_ROLE_ARN).env("BACKUP_EXTERNAL_ID", EXTERNAL_ID);
     let json = output == "json";
     command.stdout(if json { Stdio::piped() } else { Stdio::inherit() });
     let done = command.spawn()?.wait_with_output().context("run the program")?;
-    ensure!(done.status.code().is_some(), "the program was killed");
-    Ok(Run { success: done.status.success(), stdout: String::from_utf8(done.stdout)? })
+    let code = done.status.code().context("the program was killed")?;
+    Ok(Run { code, stdout: String::from_utf8(done.stdout)? })
 }
 
 /// The number of items in the source, and every difference between it and the copy.
