@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_types::service_config::ServiceConfigKey;
 
 use crate::error::{Error, Result};
@@ -47,6 +47,13 @@ impl Session {
 
     pub fn region(&self) -> &str {
         &self.region
+    }
+
+    /// The same credentials in another region.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        let sdk = self.sdk.to_builder().region(Region::new(region.to_owned())).build();
+        Self { sdk, region: region.to_owned() }
     }
 
     /// Path-style S3 addressing is for endpoints that are not AWS: `<bucket>.localhost` has no name server.

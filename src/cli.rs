@@ -68,6 +68,8 @@ pub enum Command {
     },
     /// Read a backup back and compare the live copy with it, item by item
     Verify(VerifyArgs),
+    /// Bring tables to what a backup holds, in this account or another
+    Restore(RestoreArgs),
 }
 
 /// What is verified.
@@ -87,6 +89,31 @@ impl VerifyArgs {
     pub fn selection(&self) -> Selection {
         Selection { tables: self.tables.clone(), exclude: Vec::new() }
     }
+}
+
+/// What is restored, and into what.
+#[derive(Args, Clone, Debug)]
+pub struct RestoreArgs {
+    /// Id of the run, or s3://BUCKET/PREFIX of an export that DynamoDB made itself
+    pub run: String,
+    /// The tables of the run that match this pattern, as in `orders-*` or `*`; repeat it for more
+    #[arg(id = "table", long = "table", value_name = "PATTERN")]
+    pub tables: Vec<Pattern>,
+    /// Name of the table to restore into, where it is one [default: as in the source]
+    #[arg(long, value_name = "NAME")]
+    pub to: Option<TableName>,
+    /// Write to tables that have items
+    #[arg(long)]
+    pub into_existing: bool,
+    /// Delete the items that the backup does not have
+    #[arg(long, requires = "into_existing")]
+    pub mirror: bool,
+    /// Only say what would be put, changed and deleted
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write over the very table that was backed up, given its full ARN
+    #[arg(long, value_name = "ARN")]
+    pub over_source: Option<String>,
 }
 
 /// Which tables a new run takes.

@@ -2,6 +2,7 @@
 
 mod list;
 mod output;
+mod restore;
 mod resume;
 mod run;
 mod show;
@@ -38,6 +39,7 @@ pub async fn run(cli: &Cli) -> Result<Exit> {
         Command::List => list::run(cli).await,
         Command::Show { run, table } => show::run(cli, run, table.as_ref()).await,
         Command::Verify(args) => verify::run(cli, args).await,
+        Command::Restore(args) => restore::run(cli, args).await,
     }
 }
 

@@ -61,6 +61,23 @@ pub struct ArchiveConfig {
     pub stall_after: Duration,
 }
 
+/// What restoring from the archive takes.
+#[derive(Clone, Debug)]
+pub struct RestoreConfig {
+    pub archive: ArchiveConfig,
+    pub target: TargetConfig,
+}
+
+/// The account and region that is restored into.
+#[derive(Clone, Debug)]
+pub struct TargetConfig {
+    /// `None` for the account of the process.
+    pub role_arn: Option<RoleArn>,
+    pub external_id: Option<Secret>,
+    /// `None` for the region of the process.
+    pub region: Option<String>,
+}
+
 /// What sending a trigger takes.
 #[derive(Clone, Debug)]
 pub struct TriggerConfig {
@@ -200,6 +217,22 @@ impl FromSettings for ArchiveConfig {
             bucket: reader.read("bucket", value::bucket),
             prefix: reader.read("prefix", value::prefix),
             stall_after: read_stall_after(reader),
+        }
+    }
+}
+
+impl FromSettings for RestoreConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self { archive: ArchiveConfig::read(reader), target: TargetConfig::read(reader) }
+    }
+}
+
+impl FromSettings for TargetConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            role_arn: reader.read_optional("target-role-arn", str::parse),
+            external_id: reader.read_optional("target-external-id", Secret::external_id),
+            region: reader.read_optional("target-region", value::region),
         }
     }
 }

@@ -36,6 +36,7 @@ pub mod plan;
 pub mod progress;
 pub mod rate;
 pub mod reconcile;
+pub mod restore;
 pub mod scan;
 pub mod schema;
 pub mod shutdown;

@@ -4,30 +4,22 @@
 
 mod archived;
 mod findings;
+mod sides;
 mod subset;
 
-use std::sync::Arc;
-
-use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
-use self::findings::Compared;
-pub use self::findings::{Difference, DifferentKey, MAX_KEYS, Verified};
+pub use self::findings::{Compared, Difference, DifferentKey, MAX_KEYS, Verified};
+pub use self::sides::{COMPARED_AT_ONCE, Sides};
 pub use self::subset::Subset;
-use crate::archive::part::PartFile;
+use crate::archive::Archive;
 use crate::archive::record::{Run, Table};
-use crate::archive::{Archive, Backup};
 use crate::aws::dynamodb::Tables;
-use crate::copy::compare::Comparison;
-use crate::copy::segment::{CopySegment, CopyTable};
-use crate::error::{Kind, Result};
+use crate::copy::segment::CopyTable;
+use crate::error::Result;
 use crate::rate::TableRates;
-use crate::schema::KeySchema;
 use crate::table::TableName;
 use crate::target;
-
-/// Segments compared at once, over all tables: each may take the memory of an index.
-const COMPARED_AT_ONCE: usize = 8;
 
 /// Compares the tables of one run.
 #[derive(Debug)]
@@ -68,7 +60,8 @@ impl<'a> Verification<'a> {
             Some(_) => None,
             None => self.open_copy(&table, &mut verified).await?,
         };
-        let sides = Sides { backup: &backup, key: table.definition.key()?, copy };
+        let key = table.definition.key()?;
+        let sides = Sides { archive: self.archive, slots: &self.slots, backup: &backup, key, copy };
         self.compare(&sides, &mut verified).await?;
         if verified.segments == verified.of_segments {
             self.compare_digest(&mut verified).await?;
@@ -107,61 +100,14 @@ impl<'a> Verification<'a> {
         CopyTable::whole(self.copies, &table.target, &self.rates, &definition).map(Some)
     }
 
-    /// Compares the segments of the subset. Where some keys are missing and others extra, they may be the same, in
-    /// another segment: then the table is compared as a whole, which takes more time and does not ask where.
     async fn compare(&self, sides: &Sides<'_>, verified: &mut Verified) -> Result<()> {
         let total = sides.backup.total_segments();
         let index = self.run.tables.iter().position(|table| *table == verified.table).unwrap_or_default();
         let chosen: Vec<u32> = (0..total).filter(|segment| self.subset.has(index, *segment)).collect();
-        (verified.segments, verified.of_segments) = (chosen.len() as u32, total);
-        let comparing: Vec<_> = chosen
-            .into_iter()
-            .map(|segment| self.segment(sides, &sides.backup.segments[segment as usize], (segment, total)))
-            .collect();
-        let compared: Vec<Compared> =
-            stream::iter(comparing).buffer_unordered(COMPARED_AT_ONCE).try_collect().await?;
-        let compared: Compared = compared.into_iter().sum();
-        let may_be_elsewhere = total > 1 && compared.missing > 0 && compared.extra > 0;
-        if may_be_elsewhere && compared.problems.is_empty() {
-            let parts: Vec<PartFile> = sides.backup.parts().cloned().collect();
-            verified.segments = total;
-            verified.add(self.segment(sides, &parts, (0, 1)).await?);
-        } else {
-            verified.add(compared);
-        }
+        let compared = sides.compare(&chosen).await?;
+        (verified.segments, verified.of_segments) = (compared.segments, total);
+        verified.add(compared);
         Ok(())
-    }
-
-    async fn segment(&self, sides: &Sides<'_>, parts: &[PartFile], place: (u32, u32)) -> Result<Compared> {
-        let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
-        let comparison = Comparison { archive: self.archive, parts, schema: &sides.key };
-        let compared = match &sides.copy {
-            Some(copy) => compare(&comparison, copy, place).await,
-            None => comparison.digest().await.map(Compared::archived),
-        };
-        match compared {
-            Err(error) if error.kind() == Kind::Permanent => {
-                let mut problems = self.bad_parts(parts, &sides.key).await?;
-                if problems.is_empty() {
-                    problems.push(format!("{error:#}"));
-                }
-                Ok(Compared { problems, ..Compared::default() })
-            }
-            compared => compared,
-        }
-    }
-
-    /// What is wrong with each part of a segment.
-    async fn bad_parts(&self, parts: &[PartFile], schema: &KeySchema) -> Result<Vec<String>> {
-        let mut problems = Vec::new();
-        for part in parts {
-            let alone = Comparison { archive: self.archive, parts: std::slice::from_ref(part), schema };
-            match alone.digest().await {
-                Err(error) if error.kind() == Kind::Permanent => problems.push(format!("{error:#}")),
-                other => drop(other?),
-            }
-        }
-        Ok(problems)
     }
 
     /// Compares with the digest that the run itself has recorded.
@@ -176,33 +122,4 @@ impl<'a> Verification<'a> {
         }
         Ok(())
     }
-}
-
-/// What is compared: the archived parts, and the copy if it is to be looked at.
-struct Sides<'a> {
-    backup: &'a Backup,
-    key: KeySchema,
-    copy: Option<CopyTable<'a>>,
-}
-
-/// Compares a segment, in as many passes as it takes.
-async fn compare(
-    comparison: &Comparison<'_>,
-    copy: &CopyTable<'_>,
-    (segment, total_segments): (u32, u32),
-) -> Result<Compared> {
-    let CopySegment { mut scan, .. } = copy.segment(segment, total_segments);
-    let mut compared = Compared::default();
-    let mut start = Some(0);
-    while let Some(from) = start {
-        let first = scan.first_items().await?;
-        let pass = comparison.pass(from, &mut scan, first, &mut compared).await?;
-        start = pass.index.next();
-        if compared.add_pass(&pass) {
-            let most = MAX_KEYS.saturating_sub(compared.keys.len());
-            let keys = comparison.different_keys(Arc::new(pass.index), most).await?;
-            compared.add_different(keys);
-        }
-    }
-    Ok(compared)
 }

@@ -42,6 +42,7 @@ pub enum Form {
 const DEPLOYMENT: &str = "Deployment";
 const SOURCE: &str = "Source";
 const COPY: &str = "Copy";
+const RESTORE: &str = "Restore";
 const PACE: &str = "Pace";
 const LOG: &str = "Log";
 
@@ -90,6 +91,13 @@ pub static SETTINGS: &[Setting] = &[
         "Delete nothing from a copy of which more than this would be deleted or changed").default("30%"),
     Setting::new(COPY, "adopt-existing", "true|false",
         "Tag and write to tables of the backup account that exist without an ownership tag").switch(),
+
+    Setting::new(RESTORE, "target-role-arn", "ARN",
+        "Role to assume in the account that is restored into").derived("none: restore into this account"),
+    Setting::new(RESTORE, "target-external-id", "ID",
+        "External id that the trust policy of that role asks for").secret(),
+    Setting::new(RESTORE, "target-region", "REGION",
+        "Region to restore into").derived("this one"),
 
     Setting::new(PACE, "lanes", "COUNT",
         "Segments of one table in flight at once, across all workers").default("4"),

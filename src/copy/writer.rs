@@ -37,7 +37,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         self.items += other.items;
         self.consumed_units += other.consumed_units;
         self.failed.extend(other.failed);

@@ -99,20 +99,21 @@ impl Verified {
 
 /// What was found of one segment, or of several.
 #[derive(Debug, Default)]
-pub(super) struct Compared {
-    pub(super) archived: Digest,
-    pub(super) copy: Digest,
-    pub(super) missing: u64,
-    pub(super) changed: u64,
-    pub(super) extra: u64,
-    pub(super) problems: Vec<String>,
-    pub(super) keys: Vec<DifferentKey>,
+pub struct Compared {
+    pub segments: u32,
+    pub archived: Digest,
+    pub copy: Digest,
+    pub missing: u64,
+    pub changed: u64,
+    pub extra: u64,
+    pub problems: Vec<String>,
+    pub keys: Vec<DifferentKey>,
 }
 
 impl Compared {
     /// Of a segment of which only the archive was read.
     pub(super) fn archived(archived: Digest) -> Self {
-        Self { archived, ..Self::default() }
+        Self { segments: 1, archived, ..Self::default() }
     }
 
     /// Adds what a pass has found; whether archived items are missing or changed.
@@ -146,6 +147,7 @@ impl ExtraKeys for Compared {
 impl Sum for Compared {
     fn sum<I: Iterator<Item = Self>>(compared: I) -> Self {
         compared.fold(Self::default(), |mut sum, other| {
+            sum.segments += other.segments;
             sum.archived += other.archived;
             sum.copy += other.copy;
             sum.missing += other.missing;

@@ -15,6 +15,7 @@ mod harness;
 mod nights;
 mod pace;
 mod pipeline;
+mod restore;
 mod settings;
 mod shutdown;
 mod turn;

@@ -1,0 +1,230 @@
+//! `restore`: brings tables to what a backup holds, in this account or another.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::stream::{self, StreamExt};
+use serde::Serialize;
+
+use super::verify::selected;
+use super::{find_run, output, run_id, settings};
+use crate::archive::record::Table;
+use crate::archive::{Archive, Backup};
+use crate::aws::Session;
+use crate::aws::dynamodb::Tables;
+use crate::aws::s3::Bucket;
+use crate::cli::{Cli, RestoreArgs};
+use crate::config::{RestoreConfig, Secret, TargetConfig};
+use crate::error::{Error, Kind, Result};
+use crate::exit::Exit;
+use crate::restore::{Permissions, Restoration, Restored, Source};
+use crate::table::{Selection, TableName};
+
+/// Tables restored at once; their segments share what memory there is.
+const TABLES_AT_ONCE: usize = 8;
+
+/// A table that is asked for.
+struct Wanted {
+    table_arn: String,
+    /// `None` of an export that DynamoDB made.
+    table: Option<Arc<Table>>,
+    backup: Backup,
+    target: TableName,
+}
+
+#[derive(Serialize)]
+struct Printed<'a> {
+    dry_run: bool,
+    seconds: f64,
+    tables: &'a [Outcome],
+}
+
+/// What became of one table.
+#[derive(Serialize)]
+struct Outcome {
+    target: TableName,
+    #[serde(flatten)]
+    restored: Option<Restored>,
+    /// Why it is not restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip)]
+    kind: Option<Kind>,
+}
+
+pub(super) async fn run(cli: &Cli, args: &RestoreArgs) -> Result<Exit> {
+    let started = Instant::now();
+    let Found { archive, wanted, target, session } = match args.run.strip_prefix("s3://") {
+        Some(place) => find_export(cli, args, place).await?,
+        None => find_tables(cli, args).await?,
+    };
+    let into = target_session(&target, &session).await?;
+    let tables = Tables::new(&into, "restore");
+    let permissions = Permissions {
+        into_existing: args.into_existing,
+        mirror: args.mirror,
+        over_source: args.over_source.clone(),
+    };
+    let restoration = Restoration::new(&archive, &tables, arn_prefix(&into, &wanted).await?, permissions);
+    let restoring: Vec<_> = wanted.iter().map(|wanted| restore(&restoration, wanted, args.dry_run)).collect();
+    let outcomes: Vec<Outcome> = stream::iter(restoring).buffered(TABLES_AT_ONCE).collect().await;
+    let seconds = started.elapsed().as_secs_f64();
+    let printed = Printed { dry_run: args.dry_run, seconds, tables: &outcomes };
+    output::print(cli.output, &printed, || text(&printed));
+    Ok(exit(&outcomes))
+}
+
+/// What is to be restored, and where.
+struct Found {
+    archive: Archive,
+    wanted: Vec<Wanted>,
+    target: TargetConfig,
+    session: Session,
+}
+
+/// The tables of a run.
+async fn find_tables(cli: &Cli, args: &RestoreArgs) -> Result<Found> {
+    let id = run_id(&args.run)?;
+    if args.tables.is_empty() {
+        return Err(Error::usage(
+            "no table is named: give --table NAME, or --table '*' for every table of the run",
+        ));
+    }
+    let (config, session) = settings::<RestoreConfig>(cli, None).await?;
+    let bucket = Bucket::open(&session, &config.archive.bucket).await?;
+    let archive = Archive::new(bucket, &config.archive.prefix);
+    let run = find_run(&archive, &id).await?;
+    let selection = Selection { tables: args.tables.clone(), exclude: Vec::new() };
+    let names = selected(&run, &selection)?;
+    if args.to.is_some() && names.len() > 1 {
+        return Err(Error::usage(format!("--to names one table, and --table {} of them", names.len())));
+    }
+    let mut wanted = Vec::new();
+    for name in names {
+        let missing =
+            || Error::usage(format!("run {id} has no backup of table {name}: `show {id}` says why"));
+        let table = archive.table(&id, &name).await?.ok_or_else(missing)?;
+        let backup = archive.backup(&id, &table).await?.ok_or_else(missing)?;
+        wanted.push(Wanted {
+            table_arn: table.definition.table_arn.clone(),
+            table: Some(table),
+            backup,
+            target: args.to.clone().unwrap_or(name),
+        });
+    }
+    Ok(Found { archive, wanted, target: config.target, session })
+}
+
+/// The table of an export that DynamoDB made.
+async fn find_export(cli: &Cli, args: &RestoreArgs, place: &str) -> Result<Found> {
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    if !args.tables.is_empty() {
+        return Err(Error::usage("an export of DynamoDB is of one table: give --to NAME instead of --table"));
+    }
+    let unnamed = || Error::usage("give --to NAME: the table that the export is restored into");
+    let name = args.to.clone().ok_or_else(unnamed)?;
+    let (target, session) = settings::<TargetConfig>(cli, None).await?;
+    let archive = Archive::new(Bucket::open(&session, bucket).await?, "");
+    let (backup, table_arn) = archive.native_export(prefix).await?;
+    let wanted = vec![Wanted { table_arn, table: None, backup, target: name }];
+    Ok(Found { archive, wanted, target, session })
+}
+
+async fn target_session(target: &TargetConfig, session: &Session) -> Result<Session> {
+    let region = target.region.as_deref().unwrap_or_else(|| session.region());
+    match &target.role_arn {
+        Some(role) => {
+            let external_id = target.external_id.as_ref().map(Secret::expose);
+            session.assume_role(role.as_str(), external_id, region).await
+        }
+        None => Ok(session.in_region(region)),
+    }
+}
+
+/// What the ARNs of the target's tables begin with; the partition is that of the tables that were backed up.
+async fn arn_prefix(session: &Session, wanted: &[Wanted]) -> Result<String> {
+    let partition = wanted.first().and_then(|wanted| wanted.table_arn.split(':').nth(1)).unwrap_or("aws");
+    let (region, account) = (session.region(), session.account_id().await?);
+    Ok(format!("arn:{partition}:dynamodb:{region}:{account}:table/"))
+}
+
+async fn restore(restoration: &Restoration<'_>, wanted: &Wanted, dry_run: bool) -> Outcome {
+    let source = Source {
+        table_arn: &wanted.table_arn,
+        definition: wanted.table.as_ref().map(|table| &table.definition),
+        backup: &wanted.backup,
+    };
+    let target = wanted.target.clone();
+    let restored = if dry_run {
+        restoration.preview(&source, &target).await
+    } else {
+        restoration.table(&source, &target).await
+    };
+    match restored {
+        Ok(restored) => {
+            let (items, items_put) = (restored.items, restored.items_put);
+            tracing::info!(table.name = %target, items, items_put, dry_run, "table restored");
+            Outcome { target, restored: Some(restored), error: None, kind: None }
+        }
+        Err(error) => {
+            tracing::error!(table.name = %target, "{error:#}");
+            Outcome { target, restored: None, error: Some(format!("{error:#}")), kind: Some(error.kind()) }
+        }
+    }
+}
+
+/// That of the worst outcome: a table that could not be restored outweighs one that may not.
+fn exit(outcomes: &[Outcome]) -> Exit {
+    let kinds: Vec<Kind> = outcomes.iter().filter_map(|outcome| outcome.kind).collect();
+    if kinds.is_empty() {
+        Exit::Complete
+    } else if kinds.iter().all(|kind| *kind == Kind::Usage) && kinds.len() == outcomes.len() {
+        Exit::Usage
+    } else if kinds.len() < outcomes.len() {
+        Exit::Partial
+    } else {
+        Exit::Failed
+    }
+}
+
+fn text(printed: &Printed<'_>) -> String {
+    let heads =
+        ["TABLE", "RESULT", ">ITEMS", ">PUT", ">CHANGED", ">UNCHANGED", ">DELETED", ">LEFT", ">UNITS"];
+    let rows = printed.tables.iter().map(|outcome| row(outcome, printed.dry_run));
+    let mut text = output::table(&heads, rows);
+    for outcome in printed.tables {
+        if let Some(error) = &outcome.error {
+            text += &format!("\n{}: {error}", outcome.target);
+        }
+    }
+    let done = printed.tables.iter().filter(|outcome| outcome.error.is_none()).count();
+    let what = if printed.dry_run {
+        "looked at, nothing was written"
+    } else {
+        "restored and found equal to the backup"
+    };
+    format!("{text}\n\n{done} of {} tables {what}, in {:.1} s", printed.tables.len(), printed.seconds)
+}
+
+fn row(outcome: &Outcome, dry_run: bool) -> Vec<String> {
+    let Some(restored) = &outcome.restored else {
+        return vec![outcome.target.to_string(), "failed".to_owned()];
+    };
+    let result = match (restored.created, dry_run) {
+        (true, true) => "would be created",
+        (true, false) => "created",
+        (false, true) => "exists",
+        (false, false) => "restored",
+    };
+    let counts = [
+        restored.items,
+        restored.items_put,
+        restored.items_changed,
+        restored.items_unchanged,
+        restored.items_deleted,
+        restored.items_extra,
+        restored.write_units.ceil() as u64,
+    ];
+    let cells = [outcome.target.to_string(), result.to_owned()];
+    cells.into_iter().chain(counts.map(output::count)).collect()
+}

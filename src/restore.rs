@@ -1,0 +1,264 @@
+//! Brings a table, in whatever account, to what a backup holds, and shows that it does.
+
+mod load;
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use crate::archive::{Archive, Backup};
+use crate::aws::dynamodb::{TableCreation, Tables};
+use crate::copy::segment::CopyTable;
+use crate::error::{Error, Result};
+use crate::rate::TableRates;
+use crate::schema::TableDefinition;
+use crate::table::TableName;
+use crate::target;
+use crate::verify::{COMPARED_AT_ONCE, Compared, Sides};
+
+/// How often a table that is being created is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a table is waited for that other tables have to become ACTIVE before, or that is being created.
+const CREATION_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// What a restore may do.
+#[derive(Clone, Debug, Default)]
+pub struct Permissions {
+    /// Write to a table that has items.
+    pub into_existing: bool,
+    /// Delete the items that the backup does not have.
+    pub mirror: bool,
+    /// Write over this table, although it is the one that was backed up.
+    pub over_source: Option<String>,
+}
+
+/// One table that is to be restored.
+#[derive(Debug)]
+pub struct Source<'a> {
+    /// The ARN of the table that was backed up.
+    pub table_arn: &'a str,
+    /// None of a native export, which has no definition: the table must be there.
+    pub definition: Option<&'a TableDefinition>,
+    pub backup: &'a Backup,
+}
+
+/// What was done, or would be.
+#[derive(Clone, Debug, Serialize)]
+pub struct Restored {
+    pub target: TableName,
+    pub created: bool,
+    /// Items of the backup.
+    pub items: u64,
+    /// Items put that were not there, and that were there with another content.
+    pub items_put: u64,
+    pub items_changed: u64,
+    pub items_unchanged: u64,
+    pub items_deleted: u64,
+    /// Items that the backup does not have, and that were left.
+    pub items_extra: u64,
+    pub write_units: f64,
+}
+
+/// Restores tables into one account and region.
+#[derive(Debug)]
+pub struct Restoration<'a> {
+    archive: &'a Archive,
+    /// The tables that are restored into.
+    tables: &'a Tables,
+    /// `arn:<partition>:dynamodb:<region>:<account>:table/`, to which a table's name is added.
+    arn_prefix: String,
+    permissions: Permissions,
+    rates: TableRates,
+    slots: Semaphore,
+}
+
+impl<'a> Restoration<'a> {
+    pub fn new(
+        archive: &'a Archive,
+        tables: &'a Tables,
+        arn_prefix: String,
+        permissions: Permissions,
+    ) -> Self {
+        let slots = Semaphore::new(COMPARED_AT_ONCE);
+        Self { archive, tables, arn_prefix, permissions, rates: TableRates::default(), slots }
+    }
+
+    /// Restores a table into `target`, creating it if need be, and compares them when that is done.
+    ///
+    /// # Errors
+    /// When the table may not be written, cannot be, or does not equal the backup afterwards.
+    pub async fn table(&self, source: &Source<'_>, target: &TableName) -> Result<Restored> {
+        self.require_not_source(source, target)?;
+        let (definition, created) = match target::describe(self.tables, target).await? {
+            Some(definition) => (definition, false),
+            None => (self.create(source, target).await?, true),
+        };
+        let definition = self.until_active(target, definition).await?;
+        require_same_key(source, target, &definition)?;
+        let copy = CopyTable::whole(self.tables, target, &self.rates, &definition)?;
+        let is_empty = created || self.is_empty(&copy).await?;
+        self.require_allowed(target, is_empty)?;
+        let sides = self.sides(source, copy);
+        let mut restored = self.load(&sides, is_empty).await?;
+        restored.created = created;
+        self.prove(&sides, &mut restored).await?;
+        Ok(restored)
+    }
+
+    /// What restoring a table into `target` would do.
+    pub async fn preview(&self, source: &Source<'_>, target: &TableName) -> Result<Restored> {
+        self.require_not_source(source, target)?;
+        let items = source.backup.items();
+        let Some(definition) = target::describe(self.tables, target).await? else {
+            self.require_definition(source, target)?;
+            return Ok(Restored { created: true, items, items_put: items, ..Restored::nothing(target) });
+        };
+        require_same_key(source, target, &definition)?;
+        let copy = CopyTable::whole(self.tables, target, &self.rates, &definition)?;
+        self.require_allowed(target, self.is_empty(&copy).await?)?;
+        let compared = self.compare(&self.sides(source, copy)).await?;
+        let deleted = if self.permissions.mirror { compared.extra } else { 0 };
+        Ok(Restored {
+            items,
+            items_put: compared.missing,
+            items_changed: compared.changed,
+            items_unchanged: items - (compared.missing + compared.changed).min(items),
+            items_deleted: deleted,
+            items_extra: compared.extra - deleted,
+            ..Restored::nothing(target)
+        })
+    }
+
+    /// Refuses to write over what was backed up, unless just that was asked for.
+    fn require_not_source(&self, source: &Source<'_>, target: &TableName) -> Result<()> {
+        let arn = format!("{}{target}", self.arn_prefix);
+        if arn != source.table_arn || self.permissions.over_source.as_deref() == Some(&arn) {
+            return Ok(());
+        }
+        Err(Error::usage(format!(
+            "{arn} is the table that was backed up: give another name with --to, or, to write over it, \
+             --over-source {arn}"
+        )))
+    }
+
+    fn require_allowed(&self, target: &TableName, is_empty: bool) -> Result<()> {
+        if is_empty || self.permissions.into_existing {
+            return Ok(());
+        }
+        Err(Error::usage(format!(
+            "table {target} has items: give another name with --to, or let it be brought to the backup with \
+             --into-existing, which --dry-run shows first"
+        )))
+    }
+
+    fn require_definition<'s>(&self, source: &Source<'s>, target: &TableName) -> Result<&'s TableDefinition> {
+        source.definition.ok_or_else(|| {
+            Error::usage(format!(
+                "table {target} does not exist, and an export of DynamoDB has no definition to create it from: \
+                 create it first"
+            ))
+        })
+    }
+
+    async fn create(&self, source: &Source<'_>, target: &TableName) -> Result<TableDefinition> {
+        let request = self.require_definition(source, target)?.create_table(target, &[]);
+        let deadline = tokio::time::Instant::now() + CREATION_PATIENCE;
+        while let TableCreation::Limited(error) = self.tables.create(target, &request).await? {
+            if tokio::time::Instant::now() >= deadline {
+                return Err(Error::permanent("wait for a table quota").with_source(error));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        target::require(self.tables, target).await
+    }
+
+    async fn until_active(
+        &self,
+        target: &TableName,
+        mut definition: TableDefinition,
+    ) -> Result<TableDefinition> {
+        let deadline = tokio::time::Instant::now() + CREATION_PATIENCE;
+        while definition.table_status == "CREATING" && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(LOOK_EVERY).await;
+            definition = target::require(self.tables, target).await?;
+        }
+        match definition.unavailable() {
+            Some(reason) => {
+                Err(Error::permanent(format!("table {target} cannot be restored into: {reason}")))
+            }
+            None => Ok(definition),
+        }
+    }
+
+    async fn is_empty(&self, copy: &CopyTable<'_>) -> Result<bool> {
+        Ok(copy.segment(0, 1).scan.first_items().await?.is_none())
+    }
+
+    fn sides<'s>(&'s self, source: &Source<'s>, copy: CopyTable<'s>) -> Sides<'s> {
+        let key = copy.key.clone();
+        Sides { archive: self.archive, slots: &self.slots, backup: source.backup, key, copy: Some(copy) }
+    }
+
+    async fn compare(&self, sides: &Sides<'_>) -> Result<Compared> {
+        let segments: Vec<u32> = (0..sides.backup.total_segments()).collect();
+        let compared = sides.compare(&segments).await?;
+        match compared.problems.first() {
+            Some(problem) => Err(Error::permanent(problem.clone())),
+            None => Ok(compared),
+        }
+    }
+
+    /// Compares the table with the backup; when it lacks nothing, deletes what is extra, if that was asked for.
+    async fn prove(&self, sides: &Sides<'_>, restored: &mut Restored) -> Result<()> {
+        let mut compared = self.compare(sides).await?;
+        if compared.extra > 0 && self.permissions.mirror && is_held(&compared) {
+            let deleted = self.delete_extra(sides).await?;
+            restored.items_deleted = deleted.items;
+            restored.write_units += deleted.consumed_units;
+            compared = self.compare(sides).await?;
+        }
+        restored.items_extra = compared.extra;
+        if is_held(&compared) && (compared.extra == 0 || !self.permissions.mirror) {
+            return Ok(());
+        }
+        Err(Error::permanent(format!(
+            "table {} does not equal the backup after it was written: {} items are missing, {} differ and {} are \
+             extra; somebody else writes to it",
+            restored.target, compared.missing, compared.changed, compared.extra
+        )))
+    }
+}
+
+/// Whether the table has every item of the backup as it is there.
+fn is_held(compared: &Compared) -> bool {
+    compared.missing + compared.changed == 0
+}
+
+fn require_same_key(source: &Source<'_>, target: &TableName, found: &TableDefinition) -> Result<()> {
+    let (Some(definition), found) = (source.definition, found.key()?) else { return Ok(()) };
+    let wanted = definition.key()?;
+    if wanted == found {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "table {target} has the key {found}, and the backup's is {wanted}: give another name with --to"
+    )))
+}
+
+impl Restored {
+    fn nothing(target: &TableName) -> Self {
+        Self {
+            target: target.clone(),
+            created: false,
+            items: 0,
+            items_put: 0,
+            items_changed: 0,
+            items_unchanged: 0,
+            items_deleted: 0,
+            items_extra: 0,
+            write_units: 0.0,
+        }
+    }
+}
