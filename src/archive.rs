@@ -40,7 +40,7 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Runs and tables kept in memory: they never change, and every job asks for them.
 const MAX_CACHED: usize = 10_000;
 
-/// How many runs are looked at for what a table was before: of several sources that take turns.
+/// How many runs of a source are looked at for what a table was before.
 const LOOK_BACK_RUNS: usize = 100;
 
 /// The archive in one bucket, under one prefix.
@@ -177,21 +177,23 @@ impl Archive {
         self.read(&self.layout.result(run, table)).await
     }
 
-    /// The result of a table in the last run before `run`, of the same source, in which it was complete; of those
-    /// not longer ago than [`LOOK_BACK_RUNS`].
-    pub async fn last_complete(&self, run: &Run, table: &TableName) -> Result<Option<TableResult>> {
-        let runs = self.runs("").await?;
-        for earlier in runs.iter().rev().filter(|id| **id < run.run).take(LOOK_BACK_RUNS) {
+    /// The results of a table in the runs of the same source before `run`, newest first, back to the one in which
+    /// it was complete; of a hundred at most.
+    pub async fn results_before(&self, run: &Run, table: &TableName) -> Result<Vec<TableResult>> {
+        let (mut results, mut looked_at) = (Vec::new(), 0);
+        for earlier in self.runs("").await?.iter().rev().filter(|id| **id < run.run) {
             let Some(record) = self.run(earlier).await? else { continue };
-            if record.source.name != run.source.name {
+            if record.source.name != run.source.name || record.ended.is_some() {
                 continue;
             }
-            let result = self.result(earlier, table).await?;
-            if let Some(result) = result.filter(|result| result.outcome == Outcome::Complete) {
-                return Ok(Some(result));
+            results.extend(self.result(earlier, table).await?);
+            looked_at += 1;
+            let is_complete = results.last().is_some_and(|result| result.outcome == Outcome::Complete);
+            if is_complete || looked_at == LOOK_BACK_RUNS {
+                break;
             }
         }
-        Ok(None)
+        Ok(results)
     }
 
     /// Whether nothing new has appeared in a run for longer than `stall_after`.

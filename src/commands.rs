@@ -13,6 +13,7 @@ mod worker;
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use indicatif::MultiProgress;
 
 use crate::archive::Archive;
@@ -39,7 +40,7 @@ pub async fn run(cli: &Cli) -> Result<Exit> {
         Command::List => list::run(cli).await,
         Command::Show { run, table } => show::run(cli, run, table.as_ref()).await,
         Command::Verify(args) => verify::run(cli, args).await,
-        Command::Restore(args) => restore::run(cli, args).await,
+        Command::Restore(args) => restore::run(cli, args).boxed().await,
     }
 }
 

@@ -81,6 +81,11 @@ fn attempt_id() -> String {
     format!("{:016x}", RandomState::new().hash_one(Timestamp::now().as_nanosecond()))
 }
 
+/// Whether this may be what [`attempt_id`] gave.
+fn is_attempt_id(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// What a job is about, read from the bucket.
 #[derive(Clone, Debug)]
 pub struct Task {

@@ -42,7 +42,12 @@ pub async fn table(environment: &Environment, run: &Run, table: &Table, event: E
         return Ok(());
     }
     let deletions = deletions::of(environment, run, table, &state).await?;
-    environment.enqueue(&due_deletions(run, table, &state, deletions.as_ref(), event)).await?;
+    let jobs = due_deletions(run, table, &state, deletions.as_ref(), event);
+    environment.enqueue(&jobs).await?;
+    if !jobs.is_empty() && !state.deletes_enqueued {
+        let folder = environment.archive.folder(&run.run, &table.name);
+        environment.archive.create(&folder.deletes_enqueued(), &Timestamp::now()).await?;
+    }
     if is_over(&state, deletions.as_ref()) {
         write_result(environment, run, table, &state, deletions.as_ref()).await?;
         finish_run(environment, run).await?;

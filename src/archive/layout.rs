@@ -236,19 +236,25 @@ impl TableFolder {
         format!("{}write/{segment:05}-{attempt}.json", self.state())
     }
 
-    /// What attempts at a segment have left behind: [`Self::handed_over`], and that it was begun.
+    /// Where [`Self::handed_over`] lies of every attempt at a segment, among others.
     pub fn write_attempts(&self, segment: u32) -> String {
         format!("{}write/{segment:05}-", self.state())
     }
 
+    /// How a segment of the copy was at first, from one shard of the index on.
+    pub fn first_look(&self, segment: u32, shard: usize) -> String {
+        format!("{}write/{segment:05}-first-{shard:03}.json", self.state())
+    }
+
     /// A list of the keys that the copy's segment has and the archived one has not, by the attempt that found them.
-    pub fn extra_keys(&self, segment: u32, attempt: &str, list: u32) -> String {
-        format!("{}extra/{segment:05}-{attempt}-{list:05}.json", self.state())
+    /// It is no part of the state, which is listed often.
+    pub fn extra_keys(&self, segment: u32, attempt: &str, list: u64) -> String {
+        format!("{}differences/extra/{segment:05}-{attempt}-{list:05}.json", self.folder)
     }
 
     /// A list of the hashes of the keys that the copy's segment missed.
-    pub fn missing_keys(&self, segment: u32, attempt: &str, list: u32) -> String {
-        format!("{}missing/{segment:05}-{attempt}-{list:05}.json", self.state())
+    pub fn missing_keys(&self, segment: u32, attempt: &str, list: u64) -> String {
+        format!("{}differences/missing/{segment:05}-{attempt}-{list:05}.json", self.folder)
     }
 
     /// Whether the extra items of the copy are deleted.
@@ -260,13 +266,23 @@ impl TableFolder {
         format!("{}delete/{segment:05}.json", self.state())
     }
 
-    /// Says that the extra items of one list are deleted.
-    pub fn deleted_list(&self, segment: u32, list: u32) -> String {
-        format!("{}delete/{segment:05}-{list:05}.json", self.state())
+    /// Says that the deletions of the table are enqueued.
+    pub fn deletes_enqueued(&self) -> String {
+        format!("{}delete/enqueued.json", self.state())
     }
 
-    pub fn failed_items(&self, segment: u32) -> String {
-        format!("{}failed-items/{segment:05}.json", self.state())
+    /// Says that somebody has begun to delete the extra items of a segment.
+    pub fn delete_begun(&self, segment: u32) -> String {
+        format!("{}delete/{segment:05}-begun.json", self.state())
+    }
+
+    /// Says that the extra items of one list are deleted. It is no part of the state, which is listed often.
+    pub fn deleted_list(&self, segment: u32, list: u64) -> String {
+        format!("{}differences/deleted/{segment:05}-{list:05}.json", self.folder)
+    }
+
+    pub fn failed_items(&self, segment: u32, attempt: &str) -> String {
+        format!("{}failed-items/{segment:05}-{attempt}.json", self.state())
     }
 
     pub fn failed(&self, stage: Stage, segment: u32) -> String {

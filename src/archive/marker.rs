@@ -85,14 +85,19 @@ pub enum Provision {
 pub struct Written {
     /// Who found what is extra or missing, and listed it.
     pub attempt: String,
+    /// Items put, by whichever attempt.
     pub items_put: u64,
-    /// Of the items put, those that the copy had with another content.
+    /// Items that the copy had with another content, and that it had as they were archived, when the first attempt
+    /// looked.
     pub items_changed: u64,
-    /// Items that the copy had as they were archived.
     pub items_unchanged: u64,
     /// Items of the copy that the archived segment does not have.
     pub items_extra: u64,
     pub items_failed: u64,
+    /// How many keys are listed that the copy's segment missed; `None` where none are listed, because nothing could
+    /// follow from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_listed: Option<u64>,
     /// Of the archived items.
     pub digest: Digest,
     /// Read capacity units that it took to look at the copy, as DynamoDB reported them.
@@ -114,6 +119,7 @@ impl Written {
             items_unchanged: 0,
             items_extra: 0,
             items_failed: 0,
+            missing_listed: None,
             digest: Digest::default(),
             read_units: 0.0,
             consumed_units: 0.0,
@@ -122,30 +128,43 @@ impl Written {
         }
     }
 
-    /// Archived items that the copy did not have.
-    pub fn items_missing(&self) -> u64 {
-        (self.items_put + self.items_failed).saturating_sub(self.items_changed)
-    }
-
     /// Items that the copy held before.
     pub fn items_before(&self) -> u64 {
         self.items_unchanged + self.items_changed + self.items_extra
     }
 
-    /// Takes what an earlier attempt has put for put, and not for found unchanged.
+    /// Adds what an earlier attempt has spent.
     pub fn add_handed_over(&mut self, earlier: &HandedOver) {
-        let put = earlier.items_put.min(self.items_unchanged);
-        self.items_put += put;
-        self.items_unchanged -= put;
         self.read_units += earlier.read_units;
         self.consumed_units += earlier.consumed_units;
     }
 }
 
-/// What an attempt at a segment has done before it handed the rest over.
+/// How a segment of the copy, or what of it there was room for, was when the first attempt looked at it: before
+/// anything was put. Later attempts find what that one has put, and would take it for unchanged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstLook {
+    pub items_missing: u64,
+    pub items_changed: u64,
+    pub items_unchanged: u64,
+    /// Whether it is of the whole segment, however little room there is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_whole: bool,
+}
+
+impl FirstLook {
+    /// Adds what was found of other items.
+    pub fn add(&mut self, other: &Self) {
+        self.items_missing += other.items_missing;
+        self.items_changed += other.items_changed;
+        self.items_unchanged += other.items_unchanged;
+        self.is_whole |= other.is_whole;
+    }
+}
+
+/// What an attempt at a segment has spent before it handed the rest over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HandedOver {
-    pub items_put: u64,
     pub read_units: f64,
     pub consumed_units: f64,
 }
@@ -155,6 +174,9 @@ pub struct HandedOver {
 pub struct ExtraKeys {
     pub keys: Vec<Box<RawValue>>,
 }
+
+/// Hashes in one list but the last of a segment: some 100 KB.
+pub const HASHES_PER_LIST: usize = 5000;
 
 /// Keys that the archived segment has and the copy's had not: the first 64 bits of each key's hash.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -25,9 +25,9 @@ pub struct Run {
     pub backup: Account,
     pub requested: Selection,
     pub consistent_read: bool,
-    /// The share of a copy, in per cent, of which more than this may not be deleted or changed; `None` for no limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub suspect_above: Option<u8>,
+    /// The share of a copy, in per cent, of which no more may be deleted or changed; 100 is no limit.
+    #[serde(default)]
+    pub suspect_above: u8,
     pub planned_at: Timestamp,
     /// The selected tables, by name.
     pub tables: Vec<TableName>,

@@ -16,6 +16,10 @@ pub struct TableState {
     pub begun_writes: BTreeSet<u32>,
     /// Whether it is decided what becomes of extra items.
     pub deletions_decided: bool,
+    /// Whether the first deletions of every lane are enqueued.
+    pub deletes_enqueued: bool,
+    /// Segments of which somebody has begun to delete the extra items.
+    pub begun_deletes: BTreeSet<u32>,
     /// Segments of which the extra items are deleted.
     pub deleted: BTreeSet<u32>,
     /// Jobs that failed for good.
@@ -45,7 +49,11 @@ impl TableState {
                 None => self.written.extend(name.parse::<u32>().ok()),
                 Some((segment, _)) => self.begun_writes.extend(segment.parse::<u32>().ok()),
             },
-            Some(("delete", segment)) => self.deleted.extend(segment.parse::<u32>().ok()),
+            Some(("delete", "enqueued")) => self.deletes_enqueued = true,
+            Some(("delete", name)) => match name.split_once('-') {
+                None => self.deleted.extend(name.parse::<u32>().ok()),
+                Some((segment, _)) => self.begun_deletes.extend(segment.parse::<u32>().ok()),
+            },
             Some(("failed", job)) => self.failed.extend(parse_job(job)),
             Some(("last-attempt", job)) => self.last_attempts.extend(parse_job(job)),
             Some(_) => {}
@@ -101,10 +109,10 @@ mod tests {
             "write/00000.json",
             "write/00007-begun.json",
             "write/00008-0123456789abcdef.json",
-            "extra/00000-0123456789abcdef-00000.json",
-            "missing/00000-0123456789abcdef-00000.json",
             "deletions.json",
+            "delete/enqueued.json",
             "delete/00003.json",
+            "delete/00004-begun.json",
             "failed/write-00012.json",
             "failed/items-00000.json",
             "last-attempt/export-00003.json",
@@ -115,7 +123,8 @@ mod tests {
         assert_eq!(state.written, BTreeSet::from([0]));
         assert_eq!(state.begun_writes, BTreeSet::from([7, 8]));
         assert!(state.deletions_decided);
-        assert_eq!(state.deleted, BTreeSet::from([3]));
+        assert!(state.deletes_enqueued);
+        assert_eq!((&state.deleted, &state.begun_deletes), (&BTreeSet::from([3]), &BTreeSet::from([4])));
         assert_eq!(state.failed, BTreeSet::from([(Stage::Write, 12)]));
         assert_eq!(state.last_attempts, BTreeSet::from([(Stage::Export, 3)]));
         assert_eq!(state.writes_settled(), 2);

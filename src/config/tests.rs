@@ -177,9 +177,12 @@ fn a_bad_environment_is_told_before_ssm_is_asked() {
 fn every_setting_in_the_table_is_read() {
     let nonsense: BTreeMap<_, _> =
         SETTINGS.iter().map(|setting| (setting.variable(), "b=\u{1}=d".to_owned())).collect();
-    let errors = super::resolve::<Config>(&BTreeMap::new(), &nonsense, &Parameters::default()).unwrap_err();
+    let (flags, parameters) = (BTreeMap::new(), Parameters::default());
+    let of_a_run = super::resolve::<Config>(&flags, &nonsense, &parameters).unwrap_err();
+    let of_a_restore = super::resolve::<RestoreConfig>(&flags, &nonsense, &parameters).unwrap_err();
     for setting in SETTINGS {
         let place = setting.variable();
-        assert!(errors.0.iter().any(|mistake| mistake.place == place), "{place}");
+        let mut mistakes = of_a_run.0.iter().chain(&of_a_restore.0);
+        assert!(mistakes.any(|mistake| mistake.place == place), "{place}");
     }
 }

@@ -28,8 +28,17 @@ pub struct Comparison<'a> {
 #[derive(Debug)]
 pub struct Pass {
     /// The archived items that it covers, and how the copy has each.
-    pub index: Index,
+    pub index: Arc<Index>,
+    pub counts: Counts,
     pub copy: CopyItems,
+}
+
+/// Archived items, by how the copy has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub missing: u64,
+    pub changed: u64,
+    pub unchanged: u64,
 }
 
 /// Items of the copy, added up.
@@ -73,7 +82,13 @@ impl Comparison<'_> {
             }
             next = read?;
         }
-        Ok(Pass { index, copy })
+        let counting = blocking(move || {
+            let [missing, changed, unchanged] =
+                [Found::Missing, Found::Changed, Found::Unchanged].map(|found| index.count(found));
+            Ok((index, Counts { missing, changed, unchanged }))
+        });
+        let (index, counts) = counting.await?;
+        Ok(Pass { index: Arc::new(index), counts, copy })
     }
 
     /// The keys of the items that a pass has found missing or changed, at most `most` of them.

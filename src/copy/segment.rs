@@ -59,7 +59,11 @@ impl<'a> CopyTable<'a> {
             rates,
             id: definition.table_arn.clone(),
             read: rate(Direction::Read),
-            write: if is_on_demand { write.warming_from(warm / f64::from(JOBS)) } else { write },
+            write: if is_on_demand {
+                write.warming_from(warm / f64::from(JOBS))
+            } else {
+                write.with_burst_capacity()
+            },
             item_bytes: definition.item_bytes(),
         })
     }

@@ -140,9 +140,8 @@ impl<'a> Start<'a> {
     }
 
     /// All of a copy is no limit.
-    fn suspect_above(&self) -> Option<u8> {
-        let share = self.environment.config.suspect_above;
-        (!self.trigger.accept_changes && share < 100).then_some(share)
+    fn suspect_above(&self) -> u8 {
+        if self.trigger.accept_changes { 100 } else { self.environment.config.suspect_above }
     }
 
     /// Creates `run.json`; where another worker was first, its plan is the plan.

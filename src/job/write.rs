@@ -11,15 +11,16 @@ use futures::FutureExt;
 use jiff::Timestamp;
 
 use self::lists::{ExtraLists, Lists, MissingLists};
-use super::{Lease, Outcome, Task, attempt_id};
+use super::{Lease, Outcome, Task, attempt_id, is_attempt_id};
 use crate::archive::Archive;
 use crate::archive::layout::TableFolder;
 use crate::archive::marker::{
-    Exported, FailedItem, FailedItems, HandedOver, Provision, Provisioned, Written,
+    Exported, FailedItem, FailedItems, FirstLook, HandedOver, Provision, Provisioned, Written,
 };
 use crate::archive::part::PartFile;
 use crate::archive::record::Table;
-use crate::copy::compare::{Comparison, Pass};
+use crate::blocking::blocking;
+use crate::copy::compare::{Comparison, Counts, Pass};
 use crate::copy::index::{Archived, Found};
 use crate::copy::segment::{CopySegment, CopyTable};
 use crate::copy::writer::{Tally, Writer};
@@ -202,17 +203,18 @@ impl SegmentWrite<'_> {
         let mut attempt = Attempt::new(self);
         let mut start = Some(0);
         while let Some(from) = start {
+            let looking = Instant::now();
             let first = scan.first_items().await?;
-            let is_whole = if first.is_some() {
-                let pass = comparison.pass(from, &mut scan, first, &mut attempt.extra).await?;
-                start = pass.index.next();
-                attempt.put_different(&writer, pass).await?
-            } else {
+            let is_done = if first.is_none() && from == 0 {
                 start = None;
                 attempt.put_all(&writer).await?
+            } else {
+                let pass = comparison.pass(from, &mut scan, first, &mut attempt.extra).await?;
+                start = pass.index.next();
+                attempt.put_different(&writer, from, pass, looking.elapsed()).await?
             };
             attempt.written.read_units = scan.consumed_units();
-            if !is_whole {
+            if !is_done {
                 return attempt.hand_over().await;
             }
         }
@@ -241,6 +243,10 @@ struct Attempt<'a> {
     extra: ExtraLists<'a>,
     missing: MissingLists<'a>,
     failed: Vec<FailedItem>,
+    /// How the copy was at first.
+    first_look: FirstLook,
+    /// Items put by this attempt.
+    items_put: u64,
 }
 
 impl<'a> Attempt<'a> {
@@ -252,27 +258,43 @@ impl<'a> Attempt<'a> {
             extra: ExtraLists::new(lists()),
             missing: MissingLists::new(lists()),
             failed: Vec::new(),
+            first_look: FirstLook::default(),
+            items_put: 0,
         }
     }
 
-    /// Puts what a pass has found missing or changed; false when the time for it is over.
-    async fn put_different(&mut self, writer: &Writer<'_>, pass: Pass) -> Result<bool> {
-        let Pass { index, .. } = pass;
-        let [missing, changed, unchanged] =
-            [Found::Missing, Found::Changed, Found::Unchanged].map(|found| index.count(found));
-        self.written.items_changed += changed;
-        self.written.items_unchanged += unchanged;
+    /// Puts what a pass from shard `from` on has found missing or changed; false when the time for it is over.
+    async fn put_different(
+        &mut self,
+        writer: &Writer<'_>,
+        from: usize,
+        pass: Pass,
+        looked_for: Duration,
+    ) -> Result<bool> {
+        let Pass { index, counts: Counts { missing, changed, unchanged }, .. } = pass;
+        self.look(
+            from,
+            FirstLook {
+                items_missing: missing,
+                items_changed: changed,
+                items_unchanged: unchanged,
+                is_whole: false,
+            },
+        )
+        .await?;
         self.add_archived(index.archived());
         self.write.progress(unchanged);
         if self.write.lists_missing() {
-            self.missing.take(index.keys(Found::Missing)).await?;
+            let index = Arc::clone(&index);
+            let missing = blocking(move || Ok(index.keys(Found::Missing).collect::<Vec<_>>()));
+            self.missing.take(missing.await?).await?;
         }
         if missing + changed == 0 {
             return Ok(true);
         }
-        let (index, deadline) = (Arc::new(index), self.deadline());
+        let deadline = self.deadline(looked_for);
         for part in &self.write.parts {
-            if Instant::now() >= deadline {
+            if self.is_over(deadline) {
                 return Ok(false);
             }
             let reader = self.write.archive().open_part(part).await?;
@@ -284,9 +306,11 @@ impl<'a> Attempt<'a> {
 
     /// Puts every item, where the copy has none; false when the time for it is over.
     async fn put_all(&mut self, writer: &Writer<'_>) -> Result<bool> {
-        let (deadline, lists_keys) = (self.deadline(), self.write.lists_missing());
+        let items_missing = self.write.parts.iter().map(|part| part.items).sum();
+        self.look(0, FirstLook { items_missing, is_whole: true, ..FirstLook::default() }).await?;
+        let (deadline, lists_keys) = (self.deadline(Duration::ZERO), self.write.lists_missing());
         for part in &self.write.parts {
-            if Instant::now() >= deadline {
+            if self.is_over(deadline) {
                 return Ok(false);
             }
             let reader = self.write.archive().open_part(part).await?;
@@ -298,9 +322,25 @@ impl<'a> Attempt<'a> {
         Ok(true)
     }
 
-    /// Looking at the copy takes as long as it takes; the time of an attempt is for putting.
-    fn deadline(&self) -> Instant {
-        Instant::now() + self.write.environment.config.hand_over_after
+    /// Records how the copy is, unless an earlier attempt has, before it put something.
+    async fn look(&mut self, from: usize, found: FirstLook) -> Result<()> {
+        let key = self.write.folder.first_look(self.write.segment, from);
+        let archive = self.write.archive();
+        let first = if archive.create(&key, &found).await? { found } else { archive.require(&key).await? };
+        if !self.first_look.is_whole {
+            self.first_look.add(&first);
+        }
+        Ok(())
+    }
+
+    /// Puts last as long as looking at the copy took, so that most of the time goes to them where it is slow.
+    fn deadline(&self, looked_for: Duration) -> Instant {
+        Instant::now() + self.write.environment.config.hand_over_after.max(looked_for)
+    }
+
+    /// Whether it is time to hand over; not before something was put, or it might be so for ever.
+    fn is_over(&self, deadline: Instant) -> bool {
+        self.items_put > 0 && Instant::now() >= deadline
     }
 
     fn add_archived(&mut self, archived: Archived) {
@@ -309,17 +349,17 @@ impl<'a> Attempt<'a> {
     }
 
     fn add(&mut self, tally: Tally) -> Result<()> {
-        self.written.items_put += tally.items;
+        self.items_put += tally.items;
         self.written.consumed_units += tally.consumed_units;
         self.failed.extend(tally.failed);
         require_few(&self.failed, &self.write.task.table.target)
     }
 
-    /// Records what was put, which whoever continues will find unchanged.
+    /// Records what was spent. Whoever continues compares, and finds what was put.
     async fn hand_over(self) -> Result<End> {
-        let Written { items_put, read_units, consumed_units, .. } = self.written;
+        let Written { read_units, consumed_units, .. } = self.written;
         let key = self.write.folder.handed_over(self.write.segment, &self.write.attempt);
-        let handed_over = HandedOver { items_put, read_units, consumed_units };
+        let handed_over = HandedOver { read_units, consumed_units };
         self.write.archive().create(&key, &handed_over).await?;
         Ok(End::HandOver)
     }
@@ -330,11 +370,14 @@ impl<'a> Attempt<'a> {
         let (archive, folder, segment) = (self.write.archive(), &self.write.folder, self.write.segment);
         let mut written = self.written;
         written.items_extra = self.extra.finish().await?;
-        self.missing.finish().await?;
+        written.missing_listed = Some(self.missing.finish().await?).filter(|_| self.write.lists_missing());
         written.items_failed = self.failed.len() as u64;
+        let FirstLook { items_missing, items_changed, items_unchanged, .. } = self.first_look;
+        written.items_put = (items_missing + items_changed).saturating_sub(written.items_failed);
+        (written.items_changed, written.items_unchanged) = (items_changed, items_unchanged);
         if !self.failed.is_empty() {
             let failed = FailedItems { segment, items: std::mem::take(&mut self.failed) };
-            archive.create(&folder.failed_items(segment), &failed).await?;
+            archive.create(&folder.failed_items(segment, &self.write.attempt), &failed).await?;
         }
         for earlier in self.write.handed_over().await? {
             written.add_handed_over(&earlier);
@@ -356,8 +399,10 @@ impl SegmentWrite<'_> {
             return Ok(Vec::new());
         }
         let mut handed_over = Vec::new();
-        for key in self.archive().keys(&self.folder.write_attempts(self.segment)).await? {
-            if key != self.folder.write_begun(self.segment) {
+        let attempts = self.folder.write_attempts(self.segment);
+        for key in self.archive().keys(&attempts).await? {
+            let name = key.strip_prefix(&attempts).and_then(|name| name.strip_suffix(".json"));
+            if name.is_some_and(is_attempt_id) {
                 handed_over.extend(self.archive().read(&key).await?);
             }
         }

@@ -6,11 +6,15 @@
 
 use std::collections::HashSet;
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
+use super::READ_AT_ONCE;
 use crate::archive::layout::TableFolder;
-use crate::archive::marker::{Decision, Deletions, ExtraKeys, MissingKeys, Written, key_hash};
-use crate::archive::record::{Run, Table};
+use crate::archive::marker::{
+    Decision, Deletions, ExtraKeys, HASHES_PER_LIST, MissingKeys, Written, key_hash,
+};
+use crate::archive::record::{Outcome, Run, Table, TableResult};
 use crate::archive::{Archive, TableState};
 use crate::environment::Environment;
 use crate::error::Result;
@@ -60,34 +64,30 @@ async fn decide(
         let extra = written.iter().filter(|(_, written)| written.items_extra > 0);
         let segments = extra.map(|(segment, _)| *segment).collect();
         let items = totals.extra;
-        Some(Deletions { decision, suspect, reason, items, segments, decided_at: Timestamp::now() })
+        Ok(Some(Deletions { decision, suspect, reason, items, segments, decided_at: Timestamp::now() }))
     };
-    let keep = |suspect, reason| Ok(decide(Decision::Keep, suspect, Some(reason)));
-    let previous = if totals.extra > 0 { previous_items(archive, run, table).await? } else { None };
-    if let Some(reason) = run.suspect_above.and_then(|share| suspicion(share, totals, previous)) {
-        return keep(true, reason);
+    let keep = |reason: &str| decide(Decision::Keep, false, Some(format!("extra items are kept: {reason}")));
+    if totals.extra > 0 {
+        if written.len() < table.plan.segments as usize || !state.failed.is_empty() {
+            return keep("not every segment could be written");
+        }
+        match Misplaced::find(archive, folder, &table.definition.key()?, written, totals.extra).await? {
+            Misplaced::None => {}
+            Misplaced::Unknown => {
+                return keep("the copy is new, and what its segments lacked is not on record");
+            }
+            Misplaced::Items(items) => {
+                return keep(&format!(
+                    "the copy assigns items to other segments than the source did, {items} items at least"
+                ));
+            }
+        }
     }
-    if totals.extra == 0 {
-        return Ok(None);
-    }
-    if written.len() < table.plan.segments as usize || !state.failed.is_empty() {
-        return keep(false, "extra items are kept: not every segment could be written".to_owned());
-    }
-    let schema = table.definition.key()?;
-    match Misplaced::find(archive, folder, &schema, table.plan.segments, written, totals.extra).await? {
-        Misplaced::None => Ok(decide(Decision::Delete, false, None)),
-        Misplaced::Unknown => keep(
-            false,
-            "extra items are kept: whether other segments have them was not recorded, as the copy is new"
-                .to_owned(),
-        ),
-        Misplaced::Items(items) => keep(
-            false,
-            format!(
-                "extra items are kept: the copy assigns items to other segments than the source did, {items} items \
-                 at least"
-            ),
-        ),
+    let before = if totals.extra > 0 { archive.results_before(run, &table.name).await? } else { Vec::new() };
+    match suspicion(run.suspect_above, totals, &before) {
+        Some(reason) => decide(Decision::Keep, true, Some(reason)),
+        None if totals.extra > 0 => decide(Decision::Delete, false, None),
+        None => Ok(None),
     }
 }
 
@@ -112,28 +112,32 @@ impl Totals {
 }
 
 /// Why these changes look like a mistake, where they do: more than `share` per cent of the copy would be
-/// deleted or changed, or the table has lost as much since it was last complete.
-fn suspicion(share: u8, totals: Totals, previous: Option<u64>) -> Option<String> {
+/// deleted or was changed, the table has lost as much since it was last complete, or it was suspect before and
+/// nobody has accepted that. `before` are its results in earlier runs, newest first.
+fn suspicion(share: u8, totals: Totals, before: &[TableResult]) -> Option<String> {
     let exceeds = |part: u64, whole: u64| u128::from(part) * 100 > u128::from(whole) * u128::from(share);
-    let Totals { archived, before, changed, extra } = totals;
-    let mend = "pass --accept-changes to the next run if that is right";
-    if exceeds(changed + extra, before) {
+    let Totals { archived, before: items_before, changed, extra } = totals;
+    let end = "nothing is deleted; pass --accept-changes to the next run if that is right";
+    if exceeds(changed + extra, items_before) {
         return Some(format!(
-            "suspect: {extra} items would be deleted and {changed} were changed of {before} in the copy, more than \
-             {share}%; nothing is deleted; {mend}"
+            "suspect: {extra} items would be deleted and {changed} were changed of {items_before} in the copy, more \
+             than {share}%; {end}"
         ));
     }
-    let previous = previous.filter(|previous| exceeds(previous.saturating_sub(archived), *previous))?;
-    Some(format!(
-        "suspect: the table has {archived} items, and had {previous} when it was last complete, more than {share}% \
-         less; nothing is deleted; {mend}"
-    ))
-}
-
-/// How many items the table had in the last run of its source in which it was complete.
-async fn previous_items(archive: &Archive, run: &Run, table: &Table) -> Result<Option<u64>> {
-    let result = archive.last_complete(run, &table.name).await?;
-    Ok(result.map(|result| result.items_exported))
+    let complete = before.iter().find(|result| result.outcome == Outcome::Complete);
+    let had = complete.map_or(0, |result| result.items_exported);
+    if exceeds(had.saturating_sub(archived), had) {
+        return Some(format!(
+            "suspect: the table has {archived} items, and had {had} when it was last complete, more than {share}% \
+             less; {end}"
+        ));
+    }
+    let was_suspect = share < 100 && extra > 0 && before.first().is_some_and(|result| result.suspect);
+    was_suspect.then(|| {
+        format!(
+            "suspect: {extra} items would be deleted of a table that was suspect in the run before; {end}"
+        )
+    })
 }
 
 /// Items of which the copy has a segment too much and another too little.
@@ -149,34 +153,39 @@ impl Misplaced {
         archive: &Archive,
         folder: &TableFolder,
         schema: &KeySchema,
-        segments: u32,
         written: &[(u32, Written)],
         extra: u64,
     ) -> Result<Self> {
-        if segments == 1 {
+        if written.len() == 1 {
             return Ok(Self::None);
         }
+        let Some(lists) = missing_lists(folder, written) else { return Ok(Self::Unknown) };
         let (rounds, mut misplaced) = (extra.div_ceil(KEYS_AT_ONCE), 0);
         for round in 0..rounds {
             let is_of_round = |hash: u64| hash % rounds == round;
             let extra = extra_keys(archive, folder, schema, written, is_of_round).await?;
-            for (segment, written) in written.iter().filter(|(_, written)| written.items_missing() > 0) {
-                let mut listed = 0;
-                for list in 0.. {
-                    let key = folder.missing_keys(*segment, &written.attempt, list);
-                    let Some(missing) = archive.read::<MissingKeys>(&key).await? else { break };
-                    listed += missing.hashes.len();
-                    misplaced += missing.hashes.iter().filter(|hash| extra.contains(hash)).count() as u64;
-                }
-                if listed == 0 {
-                    return Ok(Self::Unknown);
-                }
+            let mut missing = stream::iter(lists.clone())
+                .map(|key| async move { archive.require::<MissingKeys>(&key).await })
+                .buffered(READ_AT_ONCE);
+            while let Some(missing) = missing.try_next().await? {
+                misplaced += missing.hashes.iter().filter(|hash| extra.contains(hash)).count() as u64;
             }
         }
         Ok(if misplaced == 0 { Self::None } else { Self::Items(misplaced) })
     }
 }
 
+/// Where the keys are listed that segments missed; `None` where a segment has not listed them.
+fn missing_lists(folder: &TableFolder, written: &[(u32, Written)]) -> Option<Vec<String>> {
+    let mut keys = Vec::new();
+    for (segment, written) in written {
+        let lists = written.missing_listed?.div_ceil(HASHES_PER_LIST as u64);
+        keys.extend((0..lists).map(|list| folder.missing_keys(*segment, &written.attempt, list)));
+    }
+    Some(keys)
+}
+
+/// The hashes of the extra keys of all segments, of those that are wanted.
 async fn extra_keys(
     archive: &Archive,
     folder: &TableFolder,
@@ -203,15 +212,22 @@ async fn extra_keys(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::TableName;
 
     fn totals(archived: u64, before: u64, changed: u64, extra: u64) -> Totals {
         Totals { archived, before, changed, extra }
     }
 
+    fn result(outcome: Outcome, items_exported: u64, suspect: bool) -> TableResult {
+        let name = TableName::parse("orders").expect("a name");
+        TableResult { items_exported, suspect, ..TableResult::empty(name, outcome, String::new()) }
+    }
+
     #[test]
     fn more_than_the_share_is_suspect_and_just_the_share_is_not() {
-        assert_eq!(suspicion(30, totals(100, 100, 10, 20), Some(100)), None);
-        let reason = suspicion(30, totals(100, 100, 11, 20), None).expect("suspect");
+        let complete = [result(Outcome::Complete, 100, false)];
+        assert_eq!(suspicion(30, totals(100, 100, 10, 20), &complete), None);
+        let reason = suspicion(30, totals(100, 100, 11, 20), &[]).expect("suspect");
         assert!(
             reason.starts_with("suspect: 20 items would be deleted and 11 were changed of 100"),
             "{reason}"
@@ -220,14 +236,24 @@ mod tests {
 
     #[test]
     fn a_table_that_has_lost_much_since_it_was_complete_is_suspect_and_one_that_grew_is_not() {
-        assert_eq!(suspicion(30, totals(70, 100, 0, 10), Some(100)), None);
-        assert_eq!(suspicion(30, totals(1000, 100, 0, 10), Some(100)), None);
-        let reason = suspicion(30, totals(69, 100, 0, 10), Some(100)).expect("suspect");
+        let complete = [result(Outcome::Complete, 100, false)];
+        assert_eq!(suspicion(30, totals(70, 100, 0, 10), &complete), None);
+        assert_eq!(suspicion(30, totals(1000, 100, 0, 10), &complete), None);
+        let reason = suspicion(30, totals(69, 100, 0, 10), &complete).expect("suspect");
         assert!(reason.contains("has 69 items, and had 100"), "{reason}");
     }
 
     #[test]
+    fn what_was_suspect_stays_so_until_it_is_accepted() {
+        let before = [result(Outcome::Partial, 80, true), result(Outcome::Complete, 100, false)];
+        let reason = suspicion(30, totals(80, 100, 0, 20), &before).expect("suspect");
+        assert!(reason.contains("was suspect in the run before"), "{reason}");
+        assert_eq!(suspicion(100, totals(80, 100, 0, 20), &before), None);
+        assert_eq!(suspicion(30, totals(100, 100, 0, 0), &before), None, "nothing would be deleted");
+    }
+
+    #[test]
     fn a_first_load_is_not_suspect() {
-        assert_eq!(suspicion(0, totals(1000, 0, 0, 0), None), None);
+        assert_eq!(suspicion(0, totals(1000, 0, 0, 0), &[]), None);
     }
 }

@@ -58,7 +58,8 @@ pub(super) fn due(run: &Run, table: &Table, state: &TableState, event: Event) ->
 }
 
 /// The deletions that are missing and due after an event, once all segments are written: they go through the
-/// lanes as writes do, past the segments without extra items. They are jobs of the write queue, which look for
+/// lanes as writes do, past the segments without extra items. Until the first of every lane are known to be enqueued,
+/// whoever looks enqueues them. They are jobs of the write queue, which look for
 /// themselves what is left to do.
 pub(super) fn due_deletions(
     run: &Run,
@@ -68,14 +69,18 @@ pub(super) fn due_deletions(
     event: Event,
 ) -> Vec<Job> {
     let Some(deletions) = deletions.filter(|it| it.decision == Decision::Delete) else { return Vec::new() };
-    let (plan, pending) = (&table.plan, |segment: &u32| is_pending(state, deletions, *segment));
-    let next = |lane: Range<u32>| lane.into_iter().find(pending);
+    let plan = &table.plan;
+    let next = |mut lane: Range<u32>| lane.find(|segment| is_pending(state, deletions, *segment));
+    let first_of_lanes = || (0..plan.lanes).filter_map(|lane| next(plan.lane(lane))).collect();
     let segments: Vec<u32> = match event {
         Event::Closing => Vec::new(),
-        Event::Deleted(segment) => {
-            next(segment + 1..plan.lane(plan.lane_of(segment)).end).into_iter().collect()
+        Event::Started => first_of_lanes(),
+        _ if !state.deletes_enqueued => first_of_lanes(),
+        Event::Deleted(segment) | Event::Failed(Stage::Write, segment) => {
+            let next = next(segment + 1..plan.lane(plan.lane_of(segment)).end);
+            next.filter(|next| !state.begun_deletes.contains(next)).into_iter().collect()
         }
-        _ => (0..plan.lanes).filter_map(|lane| next(plan.lane(lane))).collect(),
+        _ => Vec::new(),
     };
     let job = |segment| Job::Write(SegmentJob::new(&run.run, &table.name, segment));
     segments.into_iter().map(job).collect()

@@ -6,8 +6,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::{Restoration, Restored};
 use crate::archive::part::PartFile;
-use crate::copy::compare::{Comparison, ExtraKeys};
-use crate::copy::index::Found;
+use crate::copy::compare::{Comparison, Counts, ExtraKeys};
 use crate::copy::segment::{CopySegment, CopyTable, JOBS};
 use crate::copy::writer::{Tally, Writer};
 use crate::error::{Error, Result};
@@ -77,16 +76,16 @@ impl Restoration<'_> {
             let first = scan.first_items().await?;
             let pass = comparison.pass(from, &mut scan, first, &mut Kept).await?;
             start = pass.index.next();
-            let index = Arc::new(pass.index);
-            restored.items += index.archived().digest.items;
-            restored.items_changed += index.count(Found::Changed);
-            restored.items_unchanged += index.count(Found::Unchanged);
-            if index.count(Found::Missing) + index.count(Found::Changed) == 0 {
+            let Counts { missing, changed, unchanged } = pass.counts;
+            restored.items += pass.index.archived().digest.items;
+            restored.items_changed += changed;
+            restored.items_unchanged += unchanged;
+            if missing + changed == 0 {
                 continue;
             }
             for part in parts {
                 let reader = sides.archive.open_part(part).await?;
-                let tally = writer.put_different(part, reader, Arc::clone(&index)).await?;
+                let tally = writer.put_different(part, reader, Arc::clone(&pass.index)).await?;
                 restored.items_put += tally.items;
                 restored.write_units += tally.consumed_units;
                 require_taken(copy, &tally)?;

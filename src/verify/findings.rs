@@ -5,7 +5,7 @@ use std::iter::Sum;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::copy::compare::{ExtraKeys, Pass};
+use crate::copy::compare::{Counts, ExtraKeys, Pass};
 use crate::copy::index::Found;
 use crate::digest::Digest;
 use crate::error::Result;
@@ -118,7 +118,7 @@ impl Compared {
 
     /// Adds what a pass has found; whether archived items are missing or changed.
     pub(super) fn add_pass(&mut self, pass: &Pass) -> bool {
-        let [missing, changed] = [Found::Missing, Found::Changed].map(|found| pass.index.count(found));
+        let Counts { missing, changed, .. } = pass.counts;
         self.archived += pass.index.archived().digest;
         self.copy += pass.copy.digest;
         self.missing += missing;

@@ -1,7 +1,5 @@
 //! A backup and a table that is to equal it, segment by segment.
 
-use std::sync::Arc;
-
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
@@ -101,7 +99,7 @@ async fn compare(
         start = pass.index.next();
         if compared.add_pass(&pass) {
             let most = MAX_KEYS.saturating_sub(compared.keys.len());
-            let keys = comparison.different_keys(Arc::new(pass.index), most).await?;
+            let keys = comparison.different_keys(pass.index, most).await?;
             compared.add_different(keys);
         }
     }

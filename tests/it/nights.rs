@@ -1,6 +1,9 @@
 //! Night after night: only what has changed is written, and only what is gone is deleted.
 
-use loopback_aws::{BACKUP_ACCOUNT, REGION, SOURCE_ACCOUNT};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use loopback_aws::{BACKUP_ACCOUNT, Fault, REGION, SOURCE_ACCOUNT};
 use serde_json::{Value, json};
 
 use crate::evidence::result_of;
@@ -102,14 +105,93 @@ async fn a_mass_deletion_is_suspect_until_it_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_stays_suspect_although_what_was_changed_is_in_the_copy_by_now() {
+    let world = after_the_first_night(100).await;
+    for number in 0..25 {
+        put(&world, SOURCE_ACCOUNT, number, "overwritten");
+    }
+    delete(&world, SOURCE_ACCOUNT, 90..100);
+    for reason in ["10 items would be deleted and 25 were changed of 100", "was suspect in the run before"] {
+        let report = world.backup(&[], 2).await;
+        let result = result_of(&report, "orders");
+        assert_eq!((&result["suspect"], &result["items_deleted"]), (&json!(true), &json!(0)));
+        assert!(result["reasons"].to_string().contains(reason), "{result}");
+    }
+    world.backup(&["--accept-changes"], 0).await;
+    world.assert_copied().await;
+    world.backup(&[], 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_dies_while_it_puts_makes_a_mass_change_look_no_smaller() {
+    let mut world = after_the_first_night(400).await;
+    world.set("BACKUP_VISIBILITY_TIMEOUT", "10s");
+    for number in 0..200 {
+        put(&world, SOURCE_ACCOUNT, number, "overwritten");
+    }
+    delete(&world, SOURCE_ACCOUNT, [399]);
+    world.aws.set_fault(|call| {
+        (call.action == "BatchWriteItem").then_some(Fault::Delay(Duration::from_millis(400)))
+    });
+    let killed = world.start(&["worker"]);
+    world.send("trigger", "{}");
+    world.until("most changes to be put", |world| world.count_calls("BatchWriteItem") >= 8).await;
+    killed.signal("KILL");
+    killed.end().await;
+
+    let next = world.start(&["worker"]);
+    world.until("two reports", |world| world.keys("/report.json").len() == 2).await;
+    next.signal("TERM");
+    next.end().await.expect_code(0);
+    let report = world.keys("/report.json").pop().expect("there are two");
+    let report: Value = serde_json::from_slice(&world.bucket().get(&report).expect("there")).expect("JSON");
+    let result = &report["tables"][0];
+    assert_eq!((&result["suspect"], &result["items_deleted"]), (&json!(true), &json!(0)), "{result}");
+    assert_eq!((&result["items_put"], &result["items_unchanged"]), (&json!(200), &json!(199)), "{result}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletions_that_could_not_be_enqueued_are_enqueued_later() {
+    let world = after_the_first_night(400).await;
+    delete(&world, SOURCE_ACCOUNT, 0..40);
+    let (bucket, refused) = (world.bucket(), AtomicUsize::new(0));
+    world.aws.set_fault(move |call| {
+        let is_decided = || bucket.keys().iter().any(|key| key.ends_with("/state/deletions.json"));
+        // As often as one call is tried.
+        let refuses = call.action == "SendMessageBatch" && is_decided();
+        (refuses && refused.fetch_add(1, Ordering::SeqCst) < 8)
+            .then(|| Fault::error(503, "ServiceUnavailable"))
+    });
+    let report = world.backup(&[], 0).await;
+    assert_eq!(counts(&report), json!([360, 0, 360, 40]));
+    world.aws.clear_fault();
+    world.assert_copied().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_refuses_deletions_is_named_and_they_are_tried_once_for_each_segment() {
+    let world = after_the_first_night(400).await;
+    delete(&world, SOURCE_ACCOUNT, 0..40);
+    world.aws.set_fault(|call| {
+        (call.action == "BatchWriteItem").then(|| Fault::error(400, "AccessDeniedException"))
+    });
+    let report = world.backup(&[], 2).await;
+    let result = result_of(&report, "orders");
+    assert_eq!((&result["items_deleted"], &result["items_extra"]), (&json!(0), &json!(40)));
+    assert!(result["reasons"].to_string().contains("AccessDeniedException"), "{result}");
+    assert_eq!(world.dead_letters("write").len(), 4, "one for each segment");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_deleted_where_the_copy_assigns_items_to_other_segments() {
     let world = after_the_first_night(100).await;
     world.aws.scatter_segments(BACKUP_ACCOUNT, REGION, "orders");
     delete(&world, SOURCE_ACCOUNT, [3]);
 
-    let report = world.backup(&["--accept-changes"], 2).await;
+    let report = world.backup(&[], 2).await;
     let result = result_of(&report, "orders");
     assert_eq!((&result["items_put"], &result["items_deleted"]), (&json!(99), &json!(0)));
+    assert_eq!(result.get("suspect"), None, "it is not the source that has changed: {result}");
     let reason = result["reasons"][0].as_str().expect("a reason");
     assert!(reason.contains("assigns items to other segments than the source did"), "{reason}");
     assert_eq!(

@@ -1,10 +1,11 @@
 //! The last step of a write: deletes the items of a segment that the copy has and the archive has not.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use jiff::Timestamp;
 
+use super::LOOK_EVERY;
 use crate::archive::layout::TableFolder;
 use crate::archive::marker::{Decision, Deleted, Deletions, ExtraKeys, Written};
 use crate::copy::writer::{Tally, Writer};
@@ -29,9 +30,10 @@ pub(super) async fn run(
         deletions.is_some_and(|it| it.decision == Decision::Delete && it.segments.contains(&segment));
     let event = if is_due { Event::Deleted(segment) } else { Event::Written(segment) };
     if is_due && !archive.exists(&folder.deleted(segment)).await? {
+        archive.create(&folder.delete_begun(segment), &Timestamp::now()).await?;
         let delete = SegmentDelete { environment, task, segment, folder };
-        if !lease.run(delete.run().boxed()).await? {
-            return Ok(Outcome::again(std::time::Duration::ZERO, "handing over after its time slice"));
+        if !lease.run(delete.run_while_wanted().boxed()).await? {
+            return Ok(Outcome::again(Duration::ZERO, "handing over after its time slice, or overtaken"));
         }
     }
     reconcile::table(environment, &task.run, &task.table, event).await?;
@@ -46,6 +48,29 @@ struct SegmentDelete<'a> {
 }
 
 impl SegmentDelete<'_> {
+    /// Stops as soon as it is seen that the deletions or their run are over: what the next run puts must not be
+    /// deleted. False when it is not done.
+    async fn run_while_wanted(&self) -> Result<bool> {
+        let watch = async {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                if self.is_over().await? {
+                    return Ok(false);
+                }
+            }
+        };
+        tokio::select! {
+            over = watch => over,
+            done = self.run() => done,
+        }
+    }
+
+    async fn is_over(&self) -> Result<bool> {
+        let archive = &self.environment.archive;
+        Ok(archive.exists(&self.folder.deleted(self.segment)).await?
+            || archive.exists(&archive.layout().report(&self.task.run.run)).await?)
+    }
+
     /// Deletes list by list; false when the time for it is over.
     async fn run(&self) -> Result<bool> {
         let archive = &self.environment.archive;
@@ -62,7 +87,7 @@ impl SegmentDelete<'_> {
                 deleted.add(&earlier);
                 continue;
             }
-            if Instant::now() >= deadline {
+            if Instant::now() >= deadline || self.is_over().await? {
                 return Ok(false);
             }
             let of_list = self.delete(&segment.writer, &copy.key, &extra).await?;

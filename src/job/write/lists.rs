@@ -7,9 +7,8 @@ use crate::copy::compare::ExtraKeys;
 use crate::error::Result;
 use crate::item::Key;
 
-/// Keys in one list: about a megabyte.
-const KEYS_PER_LIST: usize = 10_000;
-const HASHES_PER_LIST: usize = 50_000;
+/// Keys in one list: some 100 KB, and what is deleted before the next look at whether it is still wanted.
+const KEYS_PER_LIST: usize = 1000;
 
 /// Where the lists of one attempt at a segment lie.
 pub(super) struct Lists<'a> {
@@ -18,7 +17,7 @@ pub(super) struct Lists<'a> {
     segment: u32,
     attempt: &'a str,
     /// The number of the next list.
-    next: u32,
+    next: u64,
 }
 
 impl<'a> Lists<'a> {
@@ -72,28 +71,34 @@ impl ExtraKeys for ExtraLists<'_> {
 pub(super) struct MissingLists<'a> {
     lists: Lists<'a>,
     hashes: Vec<u64>,
+    count: u64,
 }
 
 impl<'a> MissingLists<'a> {
     pub(super) fn new(lists: Lists<'a>) -> Self {
-        Self { lists, hashes: Vec::new() }
+        Self { lists, hashes: Vec::new(), count: 0 }
     }
 
     pub(super) async fn take(&mut self, keys: impl IntoIterator<Item = u128>) -> Result<()> {
         for key in keys {
             self.hashes.push(marker::key_hash(key));
-            if self.hashes.len() >= HASHES_PER_LIST {
-                self.finish().await?;
+            self.count += 1;
+            if self.hashes.len() == marker::HASHES_PER_LIST {
+                self.list().await?;
             }
         }
         Ok(())
     }
 
-    /// Lists the rest.
-    pub(super) async fn finish(&mut self) -> Result<()> {
-        if self.hashes.is_empty() {
-            return Ok(());
+    /// Lists the rest; gives the number of keys.
+    pub(super) async fn finish(&mut self) -> Result<u64> {
+        if !self.hashes.is_empty() {
+            self.list().await?;
         }
+        Ok(self.count)
+    }
+
+    async fn list(&mut self) -> Result<()> {
         let Lists { archive, folder, segment, attempt, next } = &mut self.lists;
         let list = marker::MissingKeys { hashes: std::mem::take(&mut self.hashes) };
         archive.create(&folder.missing_keys(*segment, attempt, *next), &list).await?;
