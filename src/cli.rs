@@ -75,8 +75,11 @@ pub enum Command {
 /// What is verified.
 #[derive(Args, Clone, Debug)]
 pub struct VerifyArgs {
-    /// Id of the run
+    /// Id of the run, or s3://BUCKET/PREFIX of an export that DynamoDB made itself
     pub run: String,
+    /// The table to compare such an export with
+    #[arg(long, value_name = "NAME")]
+    pub with: Option<TableName>,
     /// Only tables that match this pattern, as in `orders-*`; repeat it for more [default: all]
     #[arg(id = "table", long = "table", value_name = "PATTERN")]
     pub tables: Vec<Pattern>,

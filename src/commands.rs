@@ -16,13 +16,13 @@ use std::sync::Arc;
 use futures::FutureExt;
 use indicatif::MultiProgress;
 
-use crate::archive::Archive;
 use crate::archive::layout::RunId;
 use crate::archive::record::Run;
+use crate::archive::{Archive, Backup};
 use crate::aws::Session;
 use crate::aws::s3::Bucket;
 use crate::cli::{Cli, Command};
-use crate::config::{self, ArchiveConfig, Config, FromSettings, Parameters, Process};
+use crate::config::{self, ArchiveConfig, Config, FromSettings, Parameters, Process, Secret, TargetConfig};
 use crate::environment::{Environment, Queues};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -91,6 +91,33 @@ async fn open(cli: &Cli) -> Result<Opened> {
     let (config, session) = settings::<ArchiveConfig>(cli, None).await?;
     let bucket = Bucket::open(&session, &config.bucket).await?;
     Ok(Opened { archive: Archive::new(bucket, &config.prefix), config, session })
+}
+
+/// An export that DynamoDB made itself.
+struct Export {
+    archive: Archive,
+    backup: Backup,
+    table_arn: String,
+}
+
+/// Opens an export at `<bucket>/<prefix>`.
+async fn open_export(session: &Session, place: &str) -> Result<Export> {
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let archive = Archive::new(Bucket::open(session, bucket).await?, "");
+    let (backup, table_arn) = archive.native_export(prefix).await?;
+    Ok(Export { archive, backup, table_arn })
+}
+
+/// The account and region that is restored into, or that holds what is compared.
+async fn target_session(target: &TargetConfig, session: &Session) -> Result<Session> {
+    let region = target.region.as_deref().unwrap_or_else(|| session.region());
+    match &target.role_arn {
+        Some(role) => {
+            let external_id = target.external_id.as_ref().map(Secret::expose);
+            session.assume_role(role.as_str(), external_id, region).await
+        }
+        None => Ok(session.in_region(region)),
+    }
 }
 
 /// The id of a run, as it was typed.

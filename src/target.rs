@@ -13,7 +13,7 @@ use crate::table::TableName;
 
 /// Names the table that a copy is the copy of: without it, a table is never written to.
 pub const SOURCE_TAG: &str = "dynamodb-backup:source-arn";
-/// The run that created (or adopted) the copy.
+/// The run that created the copy; one that was adopted has none, and may hold what no run has put.
 pub const RUN_TAG: &str = "dynamodb-backup:run";
 /// The program version that created (or adopted) the copy.
 pub const VERSION_TAG: &str = "dynamodb-backup:version";
@@ -24,14 +24,18 @@ const MAX_TAG_CHARS: usize = 256;
 /// a second for an account (DynamoDB API Reference, “ListTagsOfResource”).
 const TRUSTED_FOR: Duration = Duration::from_secs(300);
 
-/// The ownership tags of the copy of `table`.
+/// The ownership tags of the copy of `table` that `run` creates.
 pub fn ownership_tags(table: &Table, run: &RunId) -> Vec<(String, String)> {
-    let tag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    vec![
-        tag(SOURCE_TAG, &source_tag(&table.definition.table_arn)),
-        tag(RUN_TAG, run.as_str()),
-        tag(VERSION_TAG, env!("CARGO_PKG_VERSION")),
-    ]
+    let mut tags = adoption_tags(table);
+    tags.push((RUN_TAG.to_owned(), run.as_str().to_owned()));
+    tags
+}
+
+/// The ownership tags of a table that was there before, and becomes the copy of `table`.
+pub fn adoption_tags(table: &Table) -> Vec<(String, String)> {
+    let source = source_tag(&table.definition.table_arn);
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    vec![(SOURCE_TAG.to_owned(), source), (VERSION_TAG.to_owned(), version)]
 }
 
 /// The source's ARN as a tag can hold it: at most 256 characters (DynamoDB Developer Guide, “Tagging

@@ -12,11 +12,11 @@ use tokio::sync::Semaphore;
 pub use self::findings::{Compared, Difference, DifferentKey, MAX_KEYS, Verified};
 pub use self::sides::{COMPARED_AT_ONCE, Sides};
 pub use self::subset::Subset;
-use crate::archive::Archive;
 use crate::archive::record::{Run, Table};
+use crate::archive::{Archive, Backup};
 use crate::aws::dynamodb::Tables;
 use crate::copy::segment::CopyTable;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::rate::TableRates;
 use crate::table::TableName;
 use crate::target;
@@ -31,6 +31,28 @@ pub struct Verification<'a> {
     subset: Subset,
     rates: TableRates,
     slots: Semaphore,
+}
+
+/// Compares an export that DynamoDB made itself with a table, which gives the key.
+///
+/// # Errors
+/// A usage error when there is no such table.
+pub async fn export(
+    archive: &Archive,
+    backup: &Backup,
+    tables: &Tables,
+    name: &TableName,
+) -> Result<Verified> {
+    let missing =
+        || Error::usage(format!("table {name} does not exist: --with names the table to compare with"));
+    let definition = target::describe(tables, name).await?.ok_or_else(missing)?;
+    let (rates, slots) = (TableRates::default(), Semaphore::new(COMPARED_AT_ONCE));
+    let copy = CopyTable::whole(tables, name, &rates, &definition)?;
+    let sides = Sides { archive, slots: &slots, backup, key: copy.key.clone(), copy: Some(copy) };
+    let mut verified = Verified::of(name);
+    (verified.segments, verified.of_segments) = (1, 1);
+    verified.add(sides.compare(&[0]).await?);
+    Ok(verified.judged())
 }
 
 impl<'a> Verification<'a> {
@@ -55,7 +77,7 @@ impl<'a> Verification<'a> {
             return Ok(verified);
         };
         verified.problems.extend(archived::problems(self.archive, &self.run.run, &table, &backup).await?);
-        verified.archive_only = self.moved_on(name).await?;
+        verified.archive_only = self.not_its_copy(name).await?;
         let copy = match verified.archive_only {
             Some(_) => None,
             None => self.open_copy(&table, &mut verified).await?,
@@ -69,8 +91,12 @@ impl<'a> Verification<'a> {
         Ok(verified.judged())
     }
 
-    /// Why the copy of a table is no longer that of this run: a later run of the source has begun to write it.
-    async fn moved_on(&self, table: &TableName) -> Result<Option<String>> {
+    /// Why the copy of a table is not, or no longer, that of this run: it is still being written, or a later run of the
+    /// source has begun to.
+    async fn not_its_copy(&self, table: &TableName) -> Result<Option<String>> {
+        if self.archive.result(&self.run.run, table).await?.is_none() {
+            return Ok(Some("the run is not done with the copy".to_owned()));
+        }
         for later in self.archive.runs(self.run.run.as_str()).await? {
             let Some(run) = self.archive.run(&later).await? else { continue };
             let provisioned = self.archive.folder(&later, table).provisioned();

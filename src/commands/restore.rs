@@ -7,21 +7,22 @@ use futures::stream::{self, StreamExt};
 use serde::Serialize;
 
 use super::verify::selected;
-use super::{find_run, output, run_id, settings};
+use super::{Export, find_run, open_export, output, run_id, settings, target_session};
 use crate::archive::record::Table;
 use crate::archive::{Archive, Backup};
 use crate::aws::Session;
 use crate::aws::dynamodb::Tables;
 use crate::aws::s3::Bucket;
 use crate::cli::{Cli, RestoreArgs};
-use crate::config::{RestoreConfig, Secret, TargetConfig};
+use crate::config::{RestoreConfig, TargetConfig};
 use crate::error::{Error, Kind, Result};
 use crate::exit::Exit;
 use crate::restore::{Permissions, Restoration, Restored, Source};
 use crate::table::{Selection, TableName};
 
-/// Tables restored at once; their segments share what memory there is.
-const TABLES_AT_ONCE: usize = 8;
+/// Tables restored at once. Most of the time they are being created, of which DynamoDB does 500 at once (DynamoDB
+/// Developer Guide, “Quotas in Amazon DynamoDB”); what they take of memory is bounded by segments.
+const TABLES_AT_ONCE: usize = 50;
 
 /// A table that is asked for.
 struct Wanted {
@@ -117,28 +118,15 @@ async fn find_tables(cli: &Cli, args: &RestoreArgs) -> Result<Found> {
 
 /// The table of an export that DynamoDB made.
 async fn find_export(cli: &Cli, args: &RestoreArgs, place: &str) -> Result<Found> {
-    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
     if !args.tables.is_empty() {
         return Err(Error::usage("an export of DynamoDB is of one table: give --to NAME instead of --table"));
     }
     let unnamed = || Error::usage("give --to NAME: the table that the export is restored into");
     let name = args.to.clone().ok_or_else(unnamed)?;
     let (target, session) = settings::<TargetConfig>(cli, None).await?;
-    let archive = Archive::new(Bucket::open(&session, bucket).await?, "");
-    let (backup, table_arn) = archive.native_export(prefix).await?;
+    let Export { archive, backup, table_arn } = open_export(&session, place).await?;
     let wanted = vec![Wanted { table_arn, table: None, backup, target: name }];
     Ok(Found { archive, wanted, target, session })
-}
-
-async fn target_session(target: &TargetConfig, session: &Session) -> Result<Session> {
-    let region = target.region.as_deref().unwrap_or_else(|| session.region());
-    match &target.role_arn {
-        Some(role) => {
-            let external_id = target.external_id.as_ref().map(Secret::expose);
-            session.assume_role(role.as_str(), external_id, region).await
-        }
-        None => Ok(session.in_region(region)),
-    }
 }
 
 /// What the ARNs of the target's tables begin with; the partition is that of the tables that were backed up.

@@ -145,6 +145,8 @@ fn stage(state: &TableState, segments: u32) -> &'static str {
         "planning"
     } else if state.exported.len() < segments as usize {
         "exporting"
+    } else if state.deletions_decided {
+        "deleting"
     } else if state.provisioned {
         "writing"
     } else {
@@ -155,6 +157,8 @@ fn stage(state: &TableState, segments: u32) -> &'static str {
 fn is_settled(state: &TableState, job: (Stage, u32)) -> bool {
     let done = match job.0 {
         Stage::Export => state.exported.contains(&job.1),
+        // The job of a segment is to delete what is extra when it is written.
+        Stage::Write if state.begun_deletes.contains(&job.1) => state.deleted.contains(&job.1),
         Stage::Write => state.written.contains(&job.1),
         Stage::Provision | Stage::Trigger => state.provisioned,
     };

@@ -3,15 +3,15 @@
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 
-use super::{Opened, find_run, open, output, run_id};
-use crate::archive::layout::RunId;
+use super::{Export, Opened, find_run, open, open_export, output, run_id, settings, target_session};
 use crate::archive::record::Run;
 use crate::aws::dynamodb::Tables;
 use crate::cli::{Cli, VerifyArgs};
+use crate::config::TargetConfig;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::table::{Selection, TableName};
-use crate::verify::{Difference, Verification, Verified};
+use crate::verify::{self, Difference, Verification, Verified};
 
 /// Tables verified at once; their segments share what memory there is.
 const TABLES_AT_ONCE: usize = 8;
@@ -21,23 +21,47 @@ const MAX_KEYS: usize = 20;
 
 #[derive(Serialize)]
 struct Printed<'a> {
-    run: &'a RunId,
+    /// The run, or where the export lies.
+    run: &'a str,
     equal: bool,
     tables: &'a [Verified],
 }
 
 pub(super) async fn run(cli: &Cli, args: &VerifyArgs) -> Result<Exit> {
+    let verified = match (args.run.strip_prefix("s3://"), &args.with) {
+        (Some(place), Some(table)) => verify_export(cli, place, table).await?,
+        (Some(_), None) => {
+            return Err(Error::usage("give --with NAME: the table to compare the export with"));
+        }
+        (None, Some(_)) => {
+            return Err(Error::usage(
+                "--with is for exports of DynamoDB: a run is compared with its live copy",
+            ));
+        }
+        (None, None) => verify_run(cli, args).await?,
+    };
+    let equal = verified.iter().all(|table| table.equal);
+    let printed = Printed { run: &args.run, equal, tables: &verified };
+    output::print(cli.output, &printed, || text(&args.run, &verified));
+    Ok(if equal { Exit::Complete } else { Exit::Failed })
+}
+
+async fn verify_export(cli: &Cli, place: &str, table: &TableName) -> Result<Vec<Verified>> {
+    let (target, session) = settings::<TargetConfig>(cli, None).await?;
+    let Export { archive, backup, .. } = open_export(&session, place).await?;
+    let tables = Tables::new(&target_session(&target, &session).await?, "verify");
+    Ok(vec![verify::export(&archive, &backup, &tables, table).await?])
+}
+
+async fn verify_run(cli: &Cli, args: &VerifyArgs) -> Result<Vec<Verified>> {
     let id = run_id(&args.run)?;
     let Opened { archive, session, .. } = open(cli).await?;
     let run = find_run(&archive, &id).await?;
     let tables = selected(&run, &args.selection())?;
     let copies = Tables::new(&session, "backup");
     let verification = Verification::new(&archive, &copies, &run, args.subset);
-    let verifying: Vec<_> = tables.iter().map(|table| verify(&verification, table)).collect();
-    let verified: Vec<Verified> = stream::iter(verifying).buffered(TABLES_AT_ONCE).try_collect().await?;
-    let equal = verified.iter().all(|table| table.equal);
-    output::print(cli.output, &Printed { run: &id, equal, tables: &verified }, || text(&id, &verified));
-    Ok(if equal { Exit::Complete } else { Exit::Failed })
+    let verifying: Vec<_> = tables.iter().map(|table| verify_table(&verification, table)).collect();
+    stream::iter(verifying).buffered(TABLES_AT_ONCE).try_collect().await
 }
 
 /// The tables of a run that are asked for.
@@ -53,7 +77,7 @@ pub(super) fn selected(run: &Run, selection: &Selection) -> Result<Vec<TableName
     Ok(tables)
 }
 
-async fn verify(verification: &Verification<'_>, table: &TableName) -> Result<Verified> {
+async fn verify_table(verification: &Verification<'_>, table: &TableName) -> Result<Verified> {
     let verified = verification.table(table).await?;
     let Verified { equal, missing, changed, extra, problems, .. } = &verified;
     let (items, problems) = (verified.archived.items, problems.len());
@@ -61,7 +85,7 @@ async fn verify(verification: &Verification<'_>, table: &TableName) -> Result<Ve
     Ok(verified)
 }
 
-fn text(run: &RunId, verified: &[Verified]) -> String {
+fn text(run: &str, verified: &[Verified]) -> String {
     let differ = verified.iter().filter(|table| !table.equal).count();
     let outcome = match differ {
         0 => "the backup is whole, and the copy equals it".to_owned(),
@@ -72,7 +96,8 @@ fn text(run: &RunId, verified: &[Verified]) -> String {
         ["TABLE", "RESULT", ">SEGMENTS", ">ARCHIVED", ">IN COPY", ">MISSING", ">CHANGED", ">EXTRA", "DIGEST"];
     let table = output::table(&heads, verified.iter().map(row));
     let findings: String = verified.iter().map(findings).collect();
-    format!("run {run}: {outcome}\n\n{table}{findings}")
+    let what = if run.starts_with("s3://") { "" } else { "run " };
+    format!("{what}{run}: {outcome}\n\n{table}{findings}")
 }
 
 fn row(table: &Verified) -> Vec<String> {

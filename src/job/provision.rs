@@ -85,14 +85,10 @@ async fn check(
 async fn own(environment: &Environment, task: &Task, target: &TableDefinition) -> Result<Provision> {
     let table: &Table = &task.table;
     match target::owner(&environment.targets, target, table).await? {
-        // One that was there before was adopted, by an attempt that did not get to say so.
-        Owner::Ours { run: Some(run) } if run == task.run.run.as_str() => {
-            let is_new = target.created_at() > Some(task.run.planned_at);
-            Ok(if is_new { Provision::Created } else { Provision::Adopted })
-        }
+        Owner::Ours { run: Some(run) } if run == task.run.run.as_str() => Ok(Provision::Created),
         Owner::Ours { .. } => Ok(Provision::Exists),
         Owner::Nobody if environment.config.adopt_existing => {
-            let tags = target::ownership_tags(table, &task.run.run);
+            let tags = target::adoption_tags(table);
             environment.targets.tag(&target.table_arn, &tags).await?;
             Ok(Provision::Adopted)
         }

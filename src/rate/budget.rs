@@ -1,6 +1,5 @@
 //! What the user allows a backup to take of a table, and what that comes to.
 
-use std::fmt;
 use std::str::FromStr;
 
 use super::Direction;
@@ -37,15 +36,6 @@ impl Default for Budget {
     /// All that a table has.
     fn default() -> Self {
         Self::Percent(100)
-    }
-}
-
-impl fmt::Display for Budget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Units(units) => write!(f, "{units}"),
-            Self::Percent(percent) => write!(f, "{percent}%"),
-        }
     }
 }
 

@@ -219,9 +219,17 @@ async fn an_export_that_dynamodb_made_is_restored_with_and_without_its_checksums
         );
         assert_eq!(sorted(&items(&world, &name)), sorted(&world.source_items("orders")));
     }
+    // `verify` reads it as well.
+    let place = format!("s3://{BUCKET}/native-0");
+    told(&world.run(&["verify", &place]).await.expect_code(64), "give --with NAME");
+    let ended = world.run(&["verify", &place, "--with", "orders-0"]).await.expect_code(0);
+    told(&ended, "the backup is whole, and the copy equals it");
     // Into a table that has items, it is compared over hash ranges.
     world.dynamodb(BACKUP_ACCOUNT, "DeleteItem", &json!({ "TableName": "orders-0", "Key": key(11) }));
     put(&world, "orders-0", &json!({ "pk": { "S": "new since" } }));
+    let ended = world.run(&["verify", &place, "--with", "orders-0"]).await.expect_code(1);
+    told(&ended, "the copy lacks");
+    told(&ended, "the copy alone has");
     let mirror = ["--to", "orders-0", "--into-existing", "--mirror"];
     let restored = restore(&world, &format!("s3://{BUCKET}/native-0"), &mirror, 0).await;
     assert_eq!(counts(&restored), json!([200, 1, 0, 199, 1, 0]));

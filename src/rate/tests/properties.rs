@@ -26,9 +26,8 @@ fn events() -> impl Strategy<Value = Vec<(f64, Event)>> {
 proptest! {
     #[test]
     fn a_budget_is_read_as_it_was_written(units in 1u32.., percent in 1u8..=100) {
-        for budget in [Budget::Units(units), Budget::Percent(percent)] {
-            prop_assert_eq!(Budget::parse(&budget.to_string()), Some(budget));
-        }
+        prop_assert_eq!(Budget::parse(&units.to_string()), Some(Budget::Units(units)));
+        prop_assert_eq!(Budget::parse(&format!("{percent}%")), Some(Budget::Percent(percent)));
     }
 
     #[test]
