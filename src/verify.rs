@@ -50,8 +50,8 @@ pub async fn export(
     let copy = CopyTable::whole(tables, name, &rates, &definition)?;
     let sides = Sides { archive, slots: &slots, backup, key: copy.key.clone(), copy: Some(copy) };
     let mut verified = Verified::of(name);
-    (verified.segments, verified.of_segments) = (1, 1);
-    verified.add(sides.compare(&[0]).await?);
+    verified.of_segments = 1;
+    verified.found += sides.compare(&[0]).await?;
     Ok(verified.judged())
 }
 
@@ -73,10 +73,13 @@ impl<'a> Verification<'a> {
             None => None,
         };
         let (Some(table), Some(backup)) = (table, backup) else {
-            verified.problems.push(format!("run {} has no backup of table {name}", self.run.run));
+            verified.found.problems.push(format!("run {} has no backup of table {name}", self.run.run));
             return Ok(verified);
         };
-        verified.problems.extend(archived::problems(self.archive, &self.run.run, &table, &backup).await?);
+        verified
+            .found
+            .problems
+            .extend(archived::problems(self.archive, &self.run.run, &table, &backup).await?);
         verified.archive_only = self.not_its_copy(name).await?;
         let copy = match verified.archive_only {
             Some(_) => None,
@@ -85,7 +88,7 @@ impl<'a> Verification<'a> {
         let key = table.definition.key()?;
         let sides = Sides { archive: self.archive, slots: &self.slots, backup: &backup, key, copy };
         self.compare(&sides, &mut verified).await?;
-        if verified.segments == verified.of_segments {
+        if verified.found.segments == verified.of_segments {
             self.compare_digest(&mut verified).await?;
         }
         Ok(verified.judged())
@@ -116,11 +119,11 @@ impl<'a> Verification<'a> {
         verified: &mut Verified,
     ) -> Result<Option<CopyTable<'t>>> {
         let Some(definition) = target::describe(self.copies, &table.target).await? else {
-            verified.problems.push(format!("table {} is not in the backup account", table.target));
+            verified.found.problems.push(format!("table {} is not in the backup account", table.target));
             return Ok(None);
         };
         if let Err(error) = target::require_same_key(table, &definition) {
-            verified.problems.push(format!("{error:#}"));
+            verified.found.problems.push(format!("{error:#}"));
             return Ok(None);
         }
         CopyTable::whole(self.copies, &table.target, &self.rates, &definition).map(Some)
@@ -130,9 +133,8 @@ impl<'a> Verification<'a> {
         let total = sides.backup.total_segments();
         let index = self.run.tables.iter().position(|table| *table == verified.table).unwrap_or_default();
         let chosen: Vec<u32> = (0..total).filter(|segment| self.subset.has(index, *segment)).collect();
-        let compared = sides.compare(&chosen).await?;
-        (verified.segments, verified.of_segments) = (compared.segments, total);
-        verified.add(compared);
+        verified.of_segments = total;
+        verified.found += sides.compare(&chosen).await?;
         Ok(())
     }
 
@@ -140,10 +142,10 @@ impl<'a> Verification<'a> {
     async fn compare_digest(&self, verified: &mut Verified) -> Result<()> {
         let Some(result) = self.archive.result(&self.run.run, &verified.table).await? else { return Ok(()) };
         // A table that was not wholly written has none of all its items.
-        if result.digest.items == result.items_exported && result.digest != verified.archived {
-            verified.problems.push(format!(
+        if result.digest.items == result.items_exported && result.digest != verified.found.archived {
+            verified.found.problems.push(format!(
                 "the digest on record is {}, and that of the archive {}",
-                result.digest, verified.archived
+                result.digest, verified.found.archived
             ));
         }
         Ok(())

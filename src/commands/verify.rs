@@ -11,7 +11,7 @@ use crate::config::TargetConfig;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::table::{Selection, TableName};
-use crate::verify::{self, Difference, Verification, Verified};
+use crate::verify::{self, Compared, Difference, Verification, Verified};
 
 /// Tables verified at once; their segments share what memory there is.
 const TABLES_AT_ONCE: usize = 8;
@@ -79,8 +79,8 @@ pub(super) fn selected(run: &Run, selection: &Selection) -> Result<Vec<TableName
 
 async fn verify_table(verification: &Verification<'_>, table: &TableName) -> Result<Verified> {
     let verified = verification.table(table).await?;
-    let Verified { equal, missing, changed, extra, problems, .. } = &verified;
-    let (items, problems) = (verified.archived.items, problems.len());
+    let Compared { missing, changed, extra, problems, archived, .. } = &verified.found;
+    let (equal, items, problems) = (verified.equal, archived.items, problems.len());
     tracing::info!(table.name = %table, equal, items, missing, changed, extra, problems, "table verified");
     Ok(verified)
 }
@@ -105,13 +105,13 @@ fn row(table: &Verified) -> Vec<String> {
     vec![
         table.table.to_string(),
         if table.equal { "equal" } else { "differs" }.to_owned(),
-        format!("{}/{}", table.segments, table.of_segments),
-        output::count(table.archived.items),
-        of_copy(table.copy.items),
-        of_copy(table.missing),
-        of_copy(table.changed),
-        of_copy(table.extra),
-        format!("{:032x}", table.archived.sum),
+        format!("{}/{}", table.found.segments, table.of_segments),
+        output::count(table.found.archived.items),
+        of_copy(table.found.copy.items),
+        of_copy(table.found.missing),
+        of_copy(table.found.changed),
+        of_copy(table.found.extra),
+        format!("{:032x}", table.found.archived.sum),
     ]
 }
 
@@ -122,10 +122,10 @@ fn findings(verified: &Verified) -> String {
     if let Some(reason) = &verified.archive_only {
         text += &format!("\n{table}: only the archive was verified: {reason}");
     }
-    for problem in &verified.problems {
+    for problem in &verified.found.problems {
         text += &format!("\n{table}: {problem}");
     }
-    for different in verified.keys.iter().take(MAX_KEYS) {
+    for different in verified.found.keys.iter().take(MAX_KEYS) {
         let what = match different.difference {
             Difference::Missing => "the copy lacks",
             Difference::Changed => "the copy has changed",
@@ -133,7 +133,7 @@ fn findings(verified: &Verified) -> String {
         };
         text += &format!("\n{table}: {what} {}", different.key);
     }
-    if verified.keys.len() > MAX_KEYS {
+    if verified.found.keys.len() > MAX_KEYS {
         text += &format!("\n{table}: and more; --output json lists up to {}", crate::verify::MAX_KEYS);
     }
     text

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::digest::Digest;
 use crate::item::ContentHash;
 
-/// The most items in an index: 50 to 60 MB. A segment is planned to have at most a million.
+/// The most items in an index, 66 MiB of them. A segment is planned to have at most a million.
 pub const MAX_ITEMS: usize = 1_500_000;
 
 /// One for each value of the first byte of a key's hash.

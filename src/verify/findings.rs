@@ -1,6 +1,6 @@
 //! What a verification has found.
 
-use std::iter::Sum;
+use std::ops::AddAssign;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -21,25 +21,13 @@ pub struct Verified {
     pub table: TableName,
     /// Whether nothing is wrong.
     pub equal: bool,
-    /// Segments verified, of all that the table has.
-    pub segments: u32,
+    /// The segments that the table has.
     pub of_segments: u32,
-    /// The archived items that were read.
-    pub archived: Digest,
-    /// The items of the copy that were read.
-    pub copy: Digest,
     /// Why only the archive was read, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archive_only: Option<String>,
-    /// Archived items that the copy has not, and those that it has with another content.
-    pub missing: u64,
-    pub changed: u64,
-    /// Items that the copy has and the archive has not.
-    pub extra: u64,
-    /// What is wrong otherwise, each with its object or table.
-    pub problems: Vec<String>,
-    /// The first of the keys that differ.
-    pub keys: Vec<DifferentKey>,
+    #[serde(flatten)]
+    pub found: Compared,
 }
 
 /// A key of which copy and archive differ.
@@ -63,50 +51,35 @@ pub enum Difference {
 
 impl Verified {
     pub(super) fn of(table: &TableName) -> Self {
-        Self {
-            table: table.clone(),
-            equal: false,
-            segments: 0,
-            of_segments: 0,
-            archived: Digest::default(),
-            copy: Digest::default(),
-            archive_only: None,
-            missing: 0,
-            changed: 0,
-            extra: 0,
-            problems: Vec::new(),
-            keys: Vec::new(),
-        }
-    }
-
-    pub(super) fn add(&mut self, compared: Compared) {
-        self.archived += compared.archived;
-        self.copy += compared.copy;
-        self.missing += compared.missing;
-        self.changed += compared.changed;
-        self.extra += compared.extra;
-        self.problems.extend(compared.problems);
-        self.keys.extend(compared.keys);
-        self.keys.truncate(MAX_KEYS);
+        let found = Compared::default();
+        Self { table: table.clone(), equal: false, of_segments: 0, archive_only: None, found }
     }
 
     /// Once everything is known.
     pub(super) fn judged(mut self) -> Self {
-        self.equal = self.problems.is_empty() && self.missing + self.changed + self.extra == 0;
+        let found = &self.found;
+        self.equal = found.problems.is_empty() && found.missing + found.changed + found.extra == 0;
         self
     }
 }
 
 /// What was found of one segment, or of several.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Compared {
+    /// Segments that were looked at.
     pub segments: u32,
+    /// The archived items that were read.
     pub archived: Digest,
+    /// The items of the copy that were read.
     pub copy: Digest,
+    /// Archived items that the copy has not, and those that it has with another content.
     pub missing: u64,
     pub changed: u64,
+    /// Items that the copy has and the archive has not.
     pub extra: u64,
+    /// What is wrong otherwise, each with its object or table.
     pub problems: Vec<String>,
+    /// The first of the keys that differ.
     pub keys: Vec<DifferentKey>,
 }
 
@@ -144,19 +117,16 @@ impl ExtraKeys for Compared {
     }
 }
 
-impl Sum for Compared {
-    fn sum<I: Iterator<Item = Self>>(compared: I) -> Self {
-        compared.fold(Self::default(), |mut sum, other| {
-            sum.segments += other.segments;
-            sum.archived += other.archived;
-            sum.copy += other.copy;
-            sum.missing += other.missing;
-            sum.changed += other.changed;
-            sum.extra += other.extra;
-            sum.problems.extend(other.problems);
-            let room = MAX_KEYS.saturating_sub(sum.keys.len());
-            sum.keys.extend(other.keys.into_iter().take(room));
-            sum
-        })
+impl AddAssign for Compared {
+    fn add_assign(&mut self, other: Self) {
+        self.segments += other.segments;
+        self.archived += other.archived;
+        self.copy += other.copy;
+        self.missing += other.missing;
+        self.changed += other.changed;
+        self.extra += other.extra;
+        self.problems.extend(other.problems);
+        let room = MAX_KEYS.saturating_sub(self.keys.len());
+        self.keys.extend(other.keys.into_iter().take(room));
     }
 }

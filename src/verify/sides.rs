@@ -1,5 +1,7 @@
 //! A backup and a table that is to equal it, segment by segment.
 
+use std::future::ready;
+
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
@@ -38,9 +40,12 @@ impl Sides<'_> {
             .iter()
             .map(|segment| self.segment(&self.backup.segments[*segment as usize], (*segment, total)))
             .collect();
-        let compared: Vec<Compared> =
-            stream::iter(comparing).buffer_unordered(COMPARED_AT_ONCE).try_collect().await?;
-        let compared: Compared = compared.into_iter().sum();
+        let add = |mut sum: Compared, compared| {
+            sum += compared;
+            ready(Ok(sum))
+        };
+        let comparing = stream::iter(comparing).buffer_unordered(COMPARED_AT_ONCE);
+        let compared = comparing.try_fold(Compared::default(), add).await?;
         if total == 1 || compared.missing == 0 || compared.extra == 0 || !compared.problems.is_empty() {
             return Ok(compared);
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use jiff::Timestamp;
 
-use super::LOOK_EVERY;
+use super::{LOOK_EVERY, live_copy};
 use crate::archive::layout::TableFolder;
 use crate::archive::marker::{Decision, Deleted, Deletions, ExtraKeys, Written};
 use crate::copy::writer::{Tally, Writer};
@@ -76,7 +76,7 @@ impl SegmentDelete<'_> {
         let archive = &self.environment.archive;
         let deadline = Instant::now() + self.environment.config.hand_over_after;
         let written: Written = archive.require(&self.folder.written(self.segment)).await?;
-        let copy = super::live_copy(self.environment, self.task, false).await?;
+        let copy = live_copy::open(self.environment, self.task, false).await?;
         let segment = copy.segment(self.segment, self.task.table.plan.segments);
         let mut deleted = Deleted::nothing();
         for list in 0.. {
