@@ -128,6 +128,16 @@ impl Written {
         }
     }
 
+    /// How many lists there are of its extra keys.
+    pub fn extra_lists(&self) -> u64 {
+        self.items_extra.div_ceil(KEYS_PER_LIST as u64)
+    }
+
+    /// How many lists there are of the keys that were missing; `None` where none are listed.
+    pub fn missing_lists(&self) -> Option<u64> {
+        self.missing_listed.map(|keys| keys.div_ceil(HASHES_PER_LIST as u64))
+    }
+
     /// Items that the copy held before.
     pub fn items_before(&self) -> u64 {
         self.items_unchanged + self.items_changed + self.items_extra
@@ -168,6 +178,10 @@ pub struct HandedOver {
     pub read_units: f64,
     pub consumed_units: f64,
 }
+
+/// Keys in one list but the last of a segment: some 100 KB, and what is deleted before the next look at whether that
+/// is still wanted.
+pub const KEYS_PER_LIST: usize = 1000;
 
 /// Keys that the copy's segment has and the archived one has not.
 #[derive(Clone, Debug, Serialize, Deserialize)]

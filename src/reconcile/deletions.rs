@@ -11,9 +11,7 @@ use jiff::Timestamp;
 
 use super::READ_AT_ONCE;
 use crate::archive::layout::TableFolder;
-use crate::archive::marker::{
-    Decision, Deletions, ExtraKeys, HASHES_PER_LIST, MissingKeys, Written, key_hash,
-};
+use crate::archive::marker::{Decision, Deletions, ExtraKeys, MissingKeys, Written, key_hash};
 use crate::archive::record::{Outcome, Run, Table, TableResult};
 use crate::archive::{Archive, TableState};
 use crate::environment::Environment;
@@ -179,8 +177,8 @@ impl Misplaced {
 fn missing_lists(folder: &TableFolder, written: &[(u32, Written)]) -> Option<Vec<String>> {
     let mut keys = Vec::new();
     for (segment, written) in written {
-        let lists = written.missing_listed?.div_ceil(HASHES_PER_LIST as u64);
-        keys.extend((0..lists).map(|list| folder.missing_keys(*segment, &written.attempt, list)));
+        let lists = 0..written.missing_lists()?;
+        keys.extend(lists.map(|list| folder.missing_keys(*segment, &written.attempt, list)));
     }
     Some(keys)
 }
@@ -193,16 +191,19 @@ async fn extra_keys(
     written: &[(u32, Written)],
     is_wanted: impl Fn(u64) -> bool,
 ) -> Result<HashSet<u64>> {
+    let keys = written.iter().flat_map(|(segment, written)| {
+        let lists = 0..written.extra_lists();
+        lists.map(|list| folder.extra_keys(*segment, &written.attempt, list))
+    });
+    let mut lists = stream::iter(keys.collect::<Vec<_>>())
+        .map(|key| async move { archive.require::<ExtraKeys>(&key).await })
+        .buffered(READ_AT_ONCE);
     let mut hashes = HashSet::new();
-    for (segment, written) in written.iter().filter(|(_, written)| written.items_extra > 0) {
-        for list in 0.. {
-            let key = folder.extra_keys(*segment, &written.attempt, list);
-            let Some(extra) = archive.read::<ExtraKeys>(&key).await? else { break };
-            for key in extra.keys {
-                let hash = key_hash(Key::of(key.get().as_bytes(), schema)?.hash128());
-                if is_wanted(hash) {
-                    hashes.insert(hash);
-                }
+    while let Some(extra) = lists.try_next().await? {
+        for key in extra.keys {
+            let hash = key_hash(Key::of(key.get().as_bytes(), schema)?.hash128());
+            if is_wanted(hash) {
+                hashes.insert(hash);
             }
         }
     }

@@ -79,9 +79,9 @@ impl SegmentDelete<'_> {
         let copy = live_copy::open(self.environment, self.task, false).await?;
         let segment = copy.segment(self.segment, self.task.table.plan.segments);
         let mut deleted = Deleted::nothing();
-        for list in 0.. {
+        for list in 0..written.extra_lists() {
             let extra = self.folder.extra_keys(self.segment, &written.attempt, list);
-            let Some(extra) = archive.read::<ExtraKeys>(&extra).await? else { break };
+            let extra: ExtraKeys = archive.require(&extra).await?;
             let key = self.folder.deleted_list(self.segment, list);
             if let Some(earlier) = archive.read(&key).await? {
                 deleted.add(&earlier);

@@ -2,13 +2,10 @@
 
 use crate::archive::Archive;
 use crate::archive::layout::TableFolder;
-use crate::archive::marker;
+use crate::archive::marker::{self, HASHES_PER_LIST, KEYS_PER_LIST};
 use crate::copy::compare::ExtraKeys;
 use crate::error::Result;
 use crate::item::Key;
-
-/// Keys in one list: some 100 KB, and what is deleted before the next look at whether it is still wanted.
-const KEYS_PER_LIST: usize = 1000;
 
 /// Where the lists of one attempt at a segment lie.
 pub(super) struct Lists<'a> {
@@ -83,7 +80,7 @@ impl<'a> MissingLists<'a> {
         for key in keys {
             self.hashes.push(marker::key_hash(key));
             self.count += 1;
-            if self.hashes.len() == marker::HASHES_PER_LIST {
+            if self.hashes.len() == HASHES_PER_LIST {
                 self.list().await?;
             }
         }
