@@ -41,10 +41,11 @@ pub async fn table(environment: &Environment, run: &Run, table: &Table, event: E
     if !is_written(&table.plan, &state) {
         return Ok(());
     }
-    let deletions = deletions::of(environment, run, table, &state).await?;
-    let jobs = due_deletions(run, table, &state, deletions.as_ref(), event);
+    let (deletions, starts) = deletions::of(environment, run, table, &state).await?.unzip();
+    let starts = starts.unwrap_or_default();
+    let jobs = due_deletions(run, table, &state, deletions.as_ref(), event, starts);
     environment.enqueue(&jobs).await?;
-    if !jobs.is_empty() && !state.deletes_enqueued {
+    if starts && !jobs.is_empty() {
         let folder = environment.archive.folder(&run.run, &table.name);
         environment.archive.create(&folder.deletes_enqueued(), &Timestamp::now()).await?;
     }

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::archive::{Archive, Backup};
 use crate::aws::dynamodb::{TableCreation, Tables};
 use crate::copy::segment::CopyTable;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::rate::TableRates;
 use crate::schema::TableDefinition;
 use crate::table::TableName;
@@ -39,6 +39,8 @@ pub struct Permissions {
 pub struct Source<'a> {
     /// The ARN of the table that was backed up.
     pub table_arn: &'a str,
+    /// The ARN of its live copy, which is for runs to write.
+    pub live_copy_arn: Option<&'a str>,
     /// None of a native export, which has no definition: the table must be there.
     pub definition: Option<&'a TableDefinition>,
     pub backup: &'a Backup,
@@ -97,8 +99,10 @@ impl<'a> Restoration<'a> {
         };
         let definition = self.until_active(target, definition).await?;
         require_same_key(source, target, &definition)?;
+        self.require_no_live_copy(target, &definition).await?;
         let copy = CopyTable::whole(self.tables, target, &self.rates, &definition)?;
-        let is_empty = created || self.is_empty(&copy).await?;
+        // Also one that is new: somebody may have been faster.
+        let is_empty = self.is_empty(&copy).await?;
         self.require_allowed(target, is_empty)?;
         let sides = self.sides(source, copy);
         let mut restored = self.load(&sides, is_empty).await?;
@@ -116,6 +120,7 @@ impl<'a> Restoration<'a> {
             return Ok(Restored { created: true, items, items_put: items, ..Restored::nothing(target) });
         };
         require_same_key(source, target, &definition)?;
+        self.require_no_live_copy(target, &definition).await?;
         let copy = CopyTable::whole(self.tables, target, &self.rates, &definition)?;
         self.require_allowed(target, self.is_empty(&copy).await?)?;
         let compared = self.compare(&self.sides(source, copy)).await?;
@@ -134,13 +139,31 @@ impl<'a> Restoration<'a> {
     /// Refuses to write over what was backed up, unless just that was asked for.
     fn require_not_source(&self, source: &Source<'_>, target: &TableName) -> Result<()> {
         let arn = format!("{}{target}", self.arn_prefix);
-        if arn != source.table_arn || self.permissions.over_source.as_deref() == Some(&arn) {
+        if source.live_copy_arn == Some(&arn) {
+            return Err(refuse_live_copy(target));
+        }
+        // In another region it may be a replica, which brings what is written there to the source.
+        let is_source = is_same_table_anywhere(&arn, source.table_arn);
+        if !is_source || self.permissions.over_source.as_deref() == Some(&arn) {
             return Ok(());
         }
         Err(Error::usage(format!(
-            "{arn} is the table that was backed up: give another name with --to, or, to write over it, \
-             --over-source {arn}"
+            "{arn} is the table that was backed up, or may be a replica of it: give another name with --to, or, to \
+             write over it, --over-source {arn}"
         )))
+    }
+
+    /// Refuses the live copy of whatever table: it is for runs to write, and what they have found of it must hold.
+    async fn require_no_live_copy(&self, target: &TableName, definition: &TableDefinition) -> Result<()> {
+        let tags = match self.tables.tags(&definition.table_arn).await {
+            // The role need not be allowed to read tags: live copies are where it is.
+            Err(error) if error.kind() == Kind::Permanent => return Ok(()),
+            tags => tags?,
+        };
+        if tags.iter().any(|(name, _)| name == target::SOURCE_TAG) {
+            return Err(refuse_live_copy(target));
+        }
+        Ok(())
     }
 
     fn require_allowed(&self, target: &TableName, is_empty: bool) -> Result<()> {
@@ -171,7 +194,14 @@ impl<'a> Restoration<'a> {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        target::require(self.tables, target).await
+        // DescribeTable may not know a new table at once (DynamoDB API Reference, “DescribeTable”).
+        loop {
+            match target::describe(self.tables, target).await? {
+                Some(definition) => return Ok(definition),
+                None if tokio::time::Instant::now() < deadline => tokio::time::sleep(LOOK_EVERY).await,
+                None => return target::require(self.tables, target).await,
+            }
+        }
     }
 
     async fn until_active(
@@ -214,7 +244,7 @@ impl<'a> Restoration<'a> {
     async fn prove(&self, sides: &Sides<'_>, restored: &mut Restored) -> Result<()> {
         let mut compared = self.compare(sides).await?;
         if compared.extra > 0 && self.permissions.mirror && is_held(&compared) {
-            let deleted = self.delete_extra(sides).await?;
+            let deleted = self.delete_extra(sides, !compared.is_whole).await?;
             restored.items_deleted = deleted.items;
             restored.write_units += deleted.consumed_units;
             compared = self.compare(sides).await?;
@@ -229,6 +259,19 @@ impl<'a> Restoration<'a> {
             restored.target, compared.missing, compared.changed, compared.extra
         )))
     }
+}
+
+fn refuse_live_copy(target: &TableName) -> Error {
+    Error::usage(format!(
+        "table {target} is a live copy, which runs keep equal to its source: give another name with --to, or start a \
+         run"
+    ))
+}
+
+/// Whether two ARNs are of the same account and table name, in whatever region.
+fn is_same_table_anywhere(one: &str, other: &str) -> bool {
+    let account_and_name = |arn: &str| arn.splitn(5, ':').nth(4).map(ToOwned::to_owned);
+    account_and_name(one) == account_and_name(other)
 }
 
 /// Whether the table has every item of the backup as it is there.

@@ -7,6 +7,8 @@ mod findings;
 mod sides;
 mod subset;
 
+use std::sync::Arc;
+
 use tokio::sync::Semaphore;
 
 pub use self::findings::{Compared, Difference, DifferentKey, MAX_KEYS, Verified};
@@ -16,7 +18,7 @@ use crate::archive::record::{Run, Table};
 use crate::archive::{Archive, Backup};
 use crate::aws::dynamodb::Tables;
 use crate::copy::segment::CopyTable;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::rate::TableRates;
 use crate::table::TableName;
 use crate::target;
@@ -67,14 +69,17 @@ impl<'a> Verification<'a> {
     /// When something could not be looked at: what is wrong with a backup is no error, but what is looked for.
     pub async fn table(&self, name: &TableName) -> Result<Verified> {
         let mut verified = Verified::of(name);
-        let table = self.archive.table(&self.run.run, name).await?;
-        let backup = match &table {
-            Some(table) => self.archive.backup(&self.run.run, table).await?,
-            None => None,
-        };
-        let (Some(table), Some(backup)) = (table, backup) else {
-            verified.found.problems.push(format!("run {} has no backup of table {name}", self.run.run));
-            return Ok(verified);
+        let (table, backup) = match self.backup(name).await {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                verified.found.problems.push(format!("run {} has no backup of table {name}", self.run.run));
+                return Ok(verified);
+            }
+            Err(error) if error.kind() == Kind::Permanent => {
+                verified.found.problems.push(format!("{error:#}"));
+                return Ok(verified);
+            }
+            Err(error) => return Err(error),
         };
         verified
             .found
@@ -91,14 +96,27 @@ impl<'a> Verification<'a> {
         if verified.found.segments == verified.of_segments {
             self.compare_digest(&mut verified).await?;
         }
+        if verified.archive_only.is_none() && verified.found.differs() {
+            // A run that has begun meanwhile changes the copy.
+            if let Some(reason) = self.not_its_copy(name).await? {
+                verified.found.forget_copy();
+                verified.archive_only = Some(reason);
+            }
+        }
         Ok(verified.judged())
+    }
+
+    async fn backup(&self, name: &TableName) -> Result<Option<(Arc<Table>, Backup)>> {
+        let Some(table) = self.archive.table(&self.run.run, name).await? else { return Ok(None) };
+        let backup = self.archive.backup(&self.run.run, &table).await?;
+        Ok(backup.map(|backup| (table, backup)))
     }
 
     /// Why the copy of a table is not, or no longer, that of this run: it is still being written, or a later run of the
     /// source has begun to.
     async fn not_its_copy(&self, table: &TableName) -> Result<Option<String>> {
         if self.archive.result(&self.run.run, table).await?.is_none() {
-            return Ok(Some("the run is not done with the copy".to_owned()));
+            return Ok(Some("the run did not finish the copy, or has not yet".to_owned()));
         }
         for later in self.archive.runs(self.run.run.as_str()).await? {
             let Some(run) = self.archive.run(&later).await? else { continue };

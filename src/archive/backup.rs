@@ -1,5 +1,7 @@
 //! The backup of one table, as it lies in a bucket: made by a run, or by DynamoDB's own export.
 
+use std::collections::HashSet;
+
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::Archive;
@@ -76,6 +78,11 @@ impl Archive {
         let files = self.native_file(&prefix, "manifest-files").await?;
         let files = read_files(&files).map_err(malformed("manifest-files.json"))?;
         let parts = files.iter().map(|file| native_part(&prefix, file)).collect::<Result<Vec<_>>>()?;
+        let mut keys = HashSet::new();
+        if let Some(twice) = parts.iter().find(|part| !keys.insert(&part.key)) {
+            let key = &twice.key;
+            return Err(Error::permanent(format!("{place}manifest-files.json lists {key} twice")));
+        }
         let backup = Backup { segments: vec![parts] };
         if backup.items() != summary.item_count {
             return Err(Error::permanent(format!(

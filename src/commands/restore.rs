@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::verify::selected;
 use super::{Export, find_run, open_export, output, run_id, settings, target_session};
-use crate::archive::record::Table;
+use crate::archive::record::{Account, Table};
 use crate::archive::{Archive, Backup};
 use crate::aws::Session;
 use crate::aws::dynamodb::Tables;
@@ -29,7 +29,10 @@ struct Wanted {
     table_arn: String,
     /// `None` of an export that DynamoDB made.
     table: Option<Arc<Table>>,
-    backup: Backup,
+    /// The ARN of the live copy.
+    live_copy_arn: Option<String>,
+    /// `None` where the run has none.
+    backup: Option<Backup>,
     target: TableName,
 }
 
@@ -102,13 +105,20 @@ async fn find_tables(cli: &Cli, args: &RestoreArgs) -> Result<Found> {
     }
     let mut wanted = Vec::new();
     for name in names {
-        let missing =
-            || Error::usage(format!("run {id} has no backup of table {name}: `show {id}` says why"));
-        let table = archive.table(&id, &name).await?.ok_or_else(missing)?;
-        let backup = archive.backup(&id, &table).await?.ok_or_else(missing)?;
+        let table = archive.table(&id, &name).await?;
+        let backup = match &table {
+            Some(table) => archive.backup(&id, table).await?,
+            None => None,
+        };
+        let live_copy = |table: &Arc<Table>| {
+            let partition = table.definition.table_arn.split(':').nth(1).unwrap_or("aws");
+            let Account { account_id, region } = &run.backup;
+            format!("arn:{partition}:dynamodb:{region}:{account_id}:table/{}", table.target)
+        };
         wanted.push(Wanted {
-            table_arn: table.definition.table_arn.clone(),
-            table: Some(table),
+            table_arn: table.as_ref().map(|table| table.definition.table_arn.clone()).unwrap_or_default(),
+            live_copy_arn: table.as_ref().map(live_copy),
+            table,
             backup,
             target: args.to.clone().unwrap_or(name),
         });
@@ -125,7 +135,8 @@ async fn find_export(cli: &Cli, args: &RestoreArgs, place: &str) -> Result<Found
     let name = args.to.clone().ok_or_else(unnamed)?;
     let (target, session) = settings::<TargetConfig>(cli, None).await?;
     let Export { archive, backup, table_arn } = open_export(&session, place).await?;
-    let wanted = vec![Wanted { table_arn, table: None, backup, target: name }];
+    let wanted =
+        vec![Wanted { table_arn, table: None, live_copy_arn: None, backup: Some(backup), target: name }];
     Ok(Found { archive, wanted, target, session })
 }
 
@@ -137,12 +148,17 @@ async fn arn_prefix(session: &Session, wanted: &[Wanted]) -> Result<String> {
 }
 
 async fn restore(restoration: &Restoration<'_>, wanted: &Wanted, dry_run: bool) -> Outcome {
+    let target = wanted.target.clone();
+    let Some(backup) = &wanted.backup else {
+        let error = Some("the run has no backup of it: `show` says why".to_owned());
+        return Outcome { target, restored: None, error, kind: Some(Kind::Permanent) };
+    };
     let source = Source {
         table_arn: &wanted.table_arn,
+        live_copy_arn: wanted.live_copy_arn.as_deref(),
         definition: wanted.table.as_ref().map(|table| &table.definition),
-        backup: &wanted.backup,
+        backup,
     };
-    let target = wanted.target.clone();
     let restored = if dry_run {
         restoration.preview(&source, &target).await
     } else {
@@ -186,12 +202,21 @@ fn text(printed: &Printed<'_>) -> String {
         }
     }
     let done = printed.tables.iter().filter(|outcome| outcome.error.is_none()).count();
-    let what = if printed.dry_run {
-        "looked at, nothing was written"
-    } else {
-        "restored and found equal to the backup"
+    let left: u64 = printed.tables.iter().flat_map(|it| &it.restored).map(|it| it.items_extra).sum();
+    let what = match (printed.dry_run, left) {
+        (true, _) => "looked at, nothing was written".to_owned(),
+        (false, 0) => "restored and found equal to the backup".to_owned(),
+        (false, left) => {
+            format!("restored and found to hold all of the backup, and {} other items", output::count(left))
+        }
     };
-    format!("{text}\n\n{done} of {} tables {what}, in {:.1} s", printed.tables.len(), printed.seconds)
+    format!(
+        "{text}
+
+{done} of {} tables {what}, in {:.1} s",
+        printed.tables.len(),
+        printed.seconds
+    )
 }
 
 fn row(outcome: &Outcome, dry_run: bool) -> Vec<String> {

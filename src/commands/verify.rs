@@ -8,7 +8,7 @@ use crate::archive::record::Run;
 use crate::aws::dynamodb::Tables;
 use crate::cli::{Cli, VerifyArgs};
 use crate::config::TargetConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::exit::Exit;
 use crate::table::{Selection, TableName};
 use crate::verify::{self, Compared, Difference, Verification, Verified};
@@ -57,6 +57,14 @@ async fn verify_run(cli: &Cli, args: &VerifyArgs) -> Result<Vec<Verified>> {
     let id = run_id(&args.run)?;
     let Opened { archive, session, .. } = open(cli).await?;
     let run = find_run(&archive, &id).await?;
+    if session.region() != run.backup.region {
+        return Err(Error::usage(format!(
+            "the copies of run {id} are in {}, and this process works in {}: set AWS_REGION={}",
+            run.backup.region,
+            session.region(),
+            run.backup.region
+        )));
+    }
     let tables = selected(&run, &args.selection())?;
     let copies = Tables::new(&session, "backup");
     let verification = Verification::new(&archive, &copies, &run, args.subset);
@@ -78,7 +86,11 @@ pub(super) fn selected(run: &Run, selection: &Selection) -> Result<Vec<TableName
 }
 
 async fn verify_table(verification: &Verification<'_>, table: &TableName) -> Result<Verified> {
-    let verified = verification.table(table).await?;
+    let verified = verification.table(table).await.or_else(|error| match error.kind() {
+        Kind::Interrupted => Err(error),
+        // What is wrong with one table does not hide what was found of the others.
+        _ => Ok(Verified::unknown(table, format!("it could not be looked at: {error:#}"))),
+    })?;
     let Compared { missing, changed, extra, problems, archived, .. } = &verified.found;
     let (equal, items, problems) = (verified.equal, archived.items, problems.len());
     tracing::info!(table.name = %table, equal, items, missing, changed, extra, problems, "table verified");
@@ -87,8 +99,14 @@ async fn verify_table(verification: &Verification<'_>, table: &TableName) -> Res
 
 fn text(run: &str, verified: &[Verified]) -> String {
     let differ = verified.iter().filter(|table| !table.equal).count();
+    let not_compared =
+        verified.iter().filter(|table| table.archive_only.is_some() || table.found.segments == 0).count();
     let outcome = match differ {
-        0 => "the backup is whole, and the copy equals it".to_owned(),
+        0 if not_compared == 0 => "the backup is whole, and the copy equals it".to_owned(),
+        0 => format!(
+            "nothing is wrong with what was looked at, but the copies of {not_compared} of {} tables were not",
+            verified.len()
+        ),
         1 => "1 table is not as it should be".to_owned(),
         _ => format!("{differ} tables are not as they should be"),
     };
@@ -104,7 +122,7 @@ fn row(table: &Verified) -> Vec<String> {
     let of_copy = |number| if table.archive_only.is_some() { "-".to_owned() } else { output::count(number) };
     vec![
         table.table.to_string(),
-        if table.equal { "equal" } else { "differs" }.to_owned(),
+        result(table).to_owned(),
         format!("{}/{}", table.found.segments, table.of_segments),
         output::count(table.found.archived.items),
         of_copy(table.found.copy.items),
@@ -113,6 +131,18 @@ fn row(table: &Verified) -> Vec<String> {
         of_copy(table.found.extra),
         format!("{:032x}", table.found.archived.sum),
     ]
+}
+
+fn result(table: &Verified) -> &'static str {
+    if !table.equal {
+        "differs"
+    } else if table.found.segments == 0 {
+        "not looked at"
+    } else if table.archive_only.is_some() {
+        "archive whole"
+    } else {
+        "equal"
+    }
 }
 
 /// What is wrong with a table, and why its copy was not looked at.

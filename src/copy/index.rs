@@ -138,6 +138,14 @@ impl Index {
         self.shards[self.covered.clone()].iter().map(of_shard).sum()
     }
 
+    /// How many archived items share their key with another: none, unless the key is not that of the backup's table,
+    /// or a part is there twice.
+    pub fn duplicates(&self) -> u64 {
+        let unique: u64 =
+            self.shards[self.covered.clone()].iter().map(|shard| shard.entries.len() as u64).sum();
+        self.archived().digest.items - unique
+    }
+
     /// All that was archived in the range that it covers.
     pub fn archived(&self) -> Archived {
         let mut archived = Archived::default();
@@ -235,6 +243,12 @@ mod tests {
             prop_assert_eq!(extra, copy.keys().filter(|key| !held.contains_key(key)).copied().collect::<Vec<_>>());
             prop_assert_eq!(total.rewrite_units, archived.len() as u64);
         }
+    }
+
+    #[test]
+    fn items_that_share_a_key_are_counted() {
+        assert_eq!(index(10, 0, &[(1, 0), (2, 0), (1, 1), (1, 2)]).duplicates(), 2);
+        assert_eq!(index(10, 0, &[(1, 0), (2, 0)]).duplicates(), 0);
     }
 
     #[test]

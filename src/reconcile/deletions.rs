@@ -23,30 +23,31 @@ use crate::schema::KeySchema;
 /// lists are read again.
 const KEYS_AT_ONCE: u64 = 4_000_000;
 
-/// What becomes of the extra items of a table whose segments are all written or refused. Decides it if nobody
-/// has. `None` where there is nothing to decide.
+/// What becomes of the extra items of a table whose segments are all written or refused, and whether it is for us to
+/// enqueue what follows from it: for whoever decides it, and for all if that one did not come so far. `None` where
+/// there is nothing to decide.
 pub(super) async fn of(
     environment: &Environment,
     run: &Run,
     table: &Table,
     state: &TableState,
-) -> Result<Option<Deletions>> {
+) -> Result<Option<(Deletions, bool)>> {
     let archive = &environment.archive;
     let folder = archive.folder(&run.run, &table.name);
     if state.deletions_decided {
-        return archive.require(&folder.deletions()).await.map(Some);
+        return Ok(Some((archive.require(&folder.deletions()).await?, !state.deletes_enqueued)));
     }
     let written = super::written_markers(archive, &folder, state).await?;
     let totals = Totals::of(&written);
     let Some(deletions) = decide(archive, &folder, run, table, state, &written, totals).await? else {
         return Ok(None);
     };
-    archive.create(&folder.deletions(), &deletions).await?;
+    let is_ours = archive.create(&folder.deletions(), &deletions).await?;
     let decided: Deletions = archive.require(&folder.deletions()).await?;
     if let Some(reason) = &decided.reason {
         tracing::warn!(run.id = %run.run, table.name = %table.name, items = decided.items, "{reason}");
     }
-    Ok(Some(decided))
+    Ok(Some((decided, is_ours)))
 }
 
 async fn decide(
@@ -110,8 +111,8 @@ impl Totals {
 }
 
 /// Why these changes look like a mistake, where they do: more than `share` per cent of the copy would be
-/// deleted or was changed, the table has lost as much since it was last complete, or it was suspect before and
-/// nobody has accepted that. `before` are its results in earlier runs, newest first.
+/// deleted or was changed, the table has lost as much since it was last complete, or it has been suspect since then
+/// and nobody has accepted that. `before` are its results in earlier runs, newest first.
 fn suspicion(share: u8, totals: Totals, before: &[TableResult]) -> Option<String> {
     let exceeds = |part: u64, whole: u64| u128::from(part) * 100 > u128::from(whole) * u128::from(share);
     let Totals { archived, before: items_before, changed, extra } = totals;
@@ -130,10 +131,10 @@ fn suspicion(share: u8, totals: Totals, before: &[TableResult]) -> Option<String
              less; {end}"
         ));
     }
-    let was_suspect = share < 100 && extra > 0 && before.first().is_some_and(|result| result.suspect);
+    let was_suspect = share < 100 && extra > 0 && before.iter().any(|result| result.suspect);
     was_suspect.then(|| {
         format!(
-            "suspect: {extra} items would be deleted of a table that was suspect in the run before; {end}"
+            "suspect: {extra} items would be deleted of a table that has been suspect since it was complete; {end}"
         )
     })
 }
@@ -246,9 +247,10 @@ mod tests {
 
     #[test]
     fn what_was_suspect_stays_so_until_it_is_accepted() {
-        let before = [result(Outcome::Partial, 80, true), result(Outcome::Complete, 100, false)];
+        let failed = result(Outcome::Partial, 80, false);
+        let before = [failed, result(Outcome::Partial, 80, true), result(Outcome::Complete, 100, false)];
         let reason = suspicion(30, totals(80, 100, 0, 20), &before).expect("suspect");
-        assert!(reason.contains("was suspect in the run before"), "{reason}");
+        assert!(reason.contains("has been suspect since it was complete"), "{reason}");
         assert_eq!(suspicion(100, totals(80, 100, 0, 20), &before), None);
         assert_eq!(suspicion(30, totals(100, 100, 0, 0), &before), None, "nothing would be deleted");
     }

@@ -58,8 +58,8 @@ pub(super) fn due(run: &Run, table: &Table, state: &TableState, event: Event) ->
 }
 
 /// The deletions that are missing and due after an event, once all segments are written: they go through the
-/// lanes as writes do, past the segments without extra items. Until the first of every lane are known to be enqueued,
-/// whoever looks enqueues them. They are jobs of the write queue, which look for
+/// lanes as writes do, past the segments without extra items. `starts` is whether it is for us to enqueue the first of
+/// every lane. They are jobs of the write queue, which look for
 /// themselves what is left to do.
 pub(super) fn due_deletions(
     run: &Run,
@@ -67,6 +67,7 @@ pub(super) fn due_deletions(
     state: &TableState,
     deletions: Option<&Deletions>,
     event: Event,
+    starts: bool,
 ) -> Vec<Job> {
     let Some(deletions) = deletions.filter(|it| it.decision == Decision::Delete) else { return Vec::new() };
     let plan = &table.plan;
@@ -75,7 +76,7 @@ pub(super) fn due_deletions(
     let segments: Vec<u32> = match event {
         Event::Closing => Vec::new(),
         Event::Started => first_of_lanes(),
-        _ if !state.deletes_enqueued => first_of_lanes(),
+        _ if starts => first_of_lanes(),
         Event::Deleted(segment) | Event::Failed(Stage::Write, segment) => {
             let next = next(segment + 1..plan.lane(plan.lane_of(segment)).end);
             next.filter(|next| !state.begun_deletes.contains(next)).into_iter().collect()

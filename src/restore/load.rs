@@ -95,13 +95,31 @@ impl Restoration<'_> {
         Ok(restored)
     }
 
-    /// Deletes what the backup does not have from a table that has all of it. All of the backup is in the index,
-    /// in as many passes as it takes, so it does not matter how the table assigns items to segments.
-    pub(super) async fn delete_extra(&self, sides: &Sides<'_>) -> Result<Tally> {
+    /// Deletes what the backup does not have from a table that has all of it: segment by segment, if every item
+    /// was found in its own; else with all of the backup in the index, in as many passes as it takes, so that it
+    /// does not matter how the table assigns items to segments.
+    pub(super) async fn delete_extra(&self, sides: &Sides<'_>, by_segment: bool) -> Result<Tally> {
+        if !by_segment {
+            let parts: Vec<PartFile> = sides.backup.parts().cloned().collect();
+            return self.delete_extra_of(sides, &parts, (0, 1)).await;
+        }
+        let (mut deleted, total) = (Tally::default(), sides.backup.total_segments());
+        for (segment, parts) in (0..total).zip(&sides.backup.segments) {
+            deleted.add(self.delete_extra_of(sides, parts, (segment, total)).await?);
+        }
+        Ok(deleted)
+    }
+
+    async fn delete_extra_of(
+        &self,
+        sides: &Sides<'_>,
+        parts: &[PartFile],
+        (segment, total): (u32, u32),
+    ) -> Result<Tally> {
+        let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let copy = sides.copy.as_ref().expect("a restore has a table to restore into");
-        let parts: Vec<PartFile> = sides.backup.parts().cloned().collect();
-        let comparison = Comparison { archive: sides.archive, parts: &parts, schema: &sides.key };
-        let CopySegment { mut scan, writer } = copy.segment(0, 1);
+        let comparison = Comparison { archive: sides.archive, parts, schema: &sides.key };
+        let CopySegment { mut scan, writer } = copy.segment(segment, total);
         let mut deleting = Deleting { writer, tally: Tally::default() };
         let mut start = Some(0);
         while let Some(from) = start {

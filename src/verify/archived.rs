@@ -1,6 +1,6 @@
 //! Whether what a run has recorded of a table is there, and agrees with itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::archive::layout::RunId;
 use crate::archive::manifest::{DataFile, SummaryHead, read_files};
@@ -35,7 +35,8 @@ pub(super) async fn problems(
         Err(error) => problems.push(format!("{} is not readable: {error}", folder.manifest_files())),
     }
     let listed: Vec<String> = archive.keys(&folder.data()).await?;
-    let strangers = listed.iter().filter(|key| !backup.parts().any(|part| part.key == **key));
+    let parts: HashSet<&str> = backup.parts().map(|part| part.key.as_str()).collect();
+    let strangers = listed.iter().filter(|key| !parts.contains(key.as_str()));
     problems.extend(
         strangers.map(|key| format!("{key} is no part of the backup, and ImportTable would read it")),
     );
@@ -61,10 +62,14 @@ async fn checked(archive: &Archive, key: &str, problems: &mut Vec<String>) -> Re
 }
 
 fn compare_files(manifest: &str, files: Vec<DataFile>, backup: &Backup, problems: &mut Vec<String>) {
-    let mut files: BTreeMap<String, DataFile> =
-        files.into_iter().map(|file| (file.data_file_s3_key.clone(), file)).collect();
+    let mut by_key: BTreeMap<String, DataFile> = BTreeMap::new();
+    for file in files {
+        if let Some(twice) = by_key.insert(file.data_file_s3_key.clone(), file) {
+            problems.push(format!("{manifest} lists {} twice", twice.data_file_s3_key));
+        }
+    }
     for part in backup.parts() {
-        match files.remove(&part.key) {
+        match by_key.remove(&part.key) {
             None => problems.push(format!("{manifest} does not list {}", part.key)),
             Some(file) if file.item_count != part.items || file.md5_checksum != part.md5 => {
                 problems.push(format!(
@@ -75,5 +80,5 @@ fn compare_files(manifest: &str, files: Vec<DataFile>, backup: &Backup, problems
             Some(_) => {}
         }
     }
-    problems.extend(files.keys().map(|key| format!("{manifest} lists {key}, which no marker does")));
+    problems.extend(by_key.keys().map(|key| format!("{manifest} lists {key}, which no marker does")));
 }

@@ -19,7 +19,7 @@ pub const MAX_KEYS: usize = 1000;
 #[derive(Clone, Debug, Serialize)]
 pub struct Verified {
     pub table: TableName,
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong with what was looked at.
     pub equal: bool,
     /// The segments that the table has.
     pub of_segments: u32,
@@ -55,10 +55,16 @@ impl Verified {
         Self { table: table.clone(), equal: false, of_segments: 0, archive_only: None, found }
     }
 
+    /// A table that could not be looked at.
+    pub fn unknown(table: &TableName, problem: String) -> Self {
+        let mut verified = Self::of(table);
+        verified.found.problems.push(problem);
+        verified
+    }
+
     /// Once everything is known.
     pub(super) fn judged(mut self) -> Self {
-        let found = &self.found;
-        self.equal = found.problems.is_empty() && found.missing + found.changed + found.extra == 0;
+        self.equal = self.found.problems.is_empty() && !self.found.differs();
         self
     }
 }
@@ -68,6 +74,9 @@ impl Verified {
 pub struct Compared {
     /// Segments that were looked at.
     pub segments: u32,
+    /// Whether items were looked for in every segment of the copy, and not in their own alone.
+    #[serde(skip)]
+    pub is_whole: bool,
     /// The archived items that were read.
     pub archived: Digest,
     /// The items of the copy that were read.
@@ -84,6 +93,18 @@ pub struct Compared {
 }
 
 impl Compared {
+    /// Whether the copy is not what is archived.
+    pub(super) fn differs(&self) -> bool {
+        self.missing + self.changed + self.extra > 0
+    }
+
+    /// Leaves what was found of the archive alone.
+    pub(super) fn forget_copy(&mut self) {
+        let (segments, archived, problems) =
+            (self.segments, self.archived, std::mem::take(&mut self.problems));
+        *self = Self { segments, archived, problems, ..Self::default() };
+    }
+
     /// Of a segment of which only the archive was read.
     pub(super) fn archived(archived: Digest) -> Self {
         Self { segments: 1, archived, ..Self::default() }
@@ -97,6 +118,13 @@ impl Compared {
         self.missing += missing;
         self.changed += changed;
         self.extra += pass.copy.extra;
+        let duplicates = pass.index.duplicates();
+        if duplicates > 0 {
+            self.problems.push(format!(
+                "{duplicates} archived items share their key with another: the key of the table is not that of the \
+                 backup, or the backup has items twice"
+            ));
+        }
         missing + changed > 0
     }
 
@@ -120,6 +148,7 @@ impl ExtraKeys for Compared {
 impl AddAssign for Compared {
     fn add_assign(&mut self, other: Self) {
         self.segments += other.segments;
+        self.is_whole |= other.is_whole;
         self.archived += other.archived;
         self.copy += other.copy;
         self.missing += other.missing;

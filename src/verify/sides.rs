@@ -46,11 +46,12 @@ impl Sides<'_> {
         };
         let comparing = stream::iter(comparing).buffer_unordered(COMPARED_AT_ONCE);
         let compared = comparing.try_fold(Compared::default(), add).await?;
-        if total == 1 || compared.missing == 0 || compared.extra == 0 || !compared.problems.is_empty() {
+        let may_be_elsewhere = compared.missing > 0 && compared.extra > 0;
+        if total == 1 || !may_be_elsewhere || !compared.problems.is_empty() {
             return Ok(compared);
         }
         let parts: Vec<PartFile> = self.backup.parts().cloned().collect();
-        Ok(Compared { segments: total, ..self.segment(&parts, (0, 1)).await? })
+        Ok(Compared { segments: total, is_whole: true, ..self.segment(&parts, (0, 1)).await? })
     }
 
     async fn segment(&self, parts: &[PartFile], place: (u32, u32)) -> Result<Compared> {

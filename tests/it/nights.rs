@@ -111,7 +111,9 @@ async fn a_table_stays_suspect_although_what_was_changed_is_in_the_copy_by_now()
         put(&world, SOURCE_ACCOUNT, number, "overwritten");
     }
     delete(&world, SOURCE_ACCOUNT, 90..100);
-    for reason in ["10 items would be deleted and 25 were changed of 100", "was suspect in the run before"] {
+    for reason in
+        ["10 items would be deleted and 25 were changed of 100", "has been suspect since it was complete"]
+    {
         let report = world.backup(&[], 2).await;
         let result = result_of(&report, "orders");
         assert_eq!((&result["suspect"], &result["items_deleted"]), (&json!(true), &json!(0)));
@@ -179,7 +181,8 @@ async fn a_table_that_refuses_deletions_is_named_and_they_are_tried_once_for_eac
     let result = result_of(&report, "orders");
     assert_eq!((&result["items_deleted"], &result["items_extra"]), (&json!(0), &json!(40)));
     assert!(result["reasons"].to_string().contains("AccessDeniedException"), "{result}");
-    assert_eq!(world.dead_letters("write").len(), 4, "one for each segment");
+    let letters = world.dead_letters("write").len();
+    assert!((4..=8).contains(&letters), "one for each segment, or two where two began at once: {letters}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -152,6 +152,9 @@ async fn what_cannot_be_restored_is_a_usage_error_that_says_so() {
         let words: Vec<&str> = line.split(' ').collect();
         told(&world.run(&words).await.expect_code(64), text);
     }
+    told(&world.run(&["restore", &run, "--table", "orders"]).await.expect_code(64), "is a live copy");
+    let into_copy = ["restore", &run, "--table", "orders", "--to", "users", "--into-existing"];
+    told(&world.run(&into_copy).await.expect_code(64), "table users is a live copy");
     world.set("BACKUP_TARGET_ROLE_ARN", "arn:aws:iam::333333333333:role/nobody");
     let ended = world.run(&["restore", &run, "--table", "orders"]).await.expect_code(1);
     told(&ended, "assume role arn:aws:iam::333333333333:role/nobody");
@@ -258,6 +261,31 @@ async fn an_export_that_is_not_whole_or_of_another_kind_is_refused() {
     world.bucket().put("native/manifest-summary.json", summary.clone());
     told(&world.run(&["restore", &place, "--to", "one"]).await.expect_code(1), "is corrupt");
     assert_eq!(world.count(BACKUP_ACCOUNT, "one"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_not_taken_for_a_table_with_another_key_nor_with_a_part_twice() {
+    let (world, _) = backed_up(true).await;
+    native_export(&world, "native", None);
+    let place = format!("s3://{BUCKET}/native");
+    // Every item has the same text, so all of them would be one.
+    world.dynamodb(BACKUP_ACCOUNT, "CreateTable", &crate::harness::create("by-text", "text", "S"));
+    let ended = world.run(&["restore", &place, "--to", "by-text"]).await.expect_code(1);
+    told(&ended, "share their key with another");
+    let ended = world.run(&["verify", &place, "--with", "by-text"]).await.expect_code(1);
+    told(&ended, "share their key with another");
+
+    let files = String::from_utf8(world.bucket().get("native/manifest-files.json").expect("there").to_vec());
+    let files = files.expect("JSON");
+    let first = files.lines().next().expect("a line");
+    world.bucket().put(
+        "native/manifest-files.json",
+        format!(
+            "{files}{first}
+"
+        ),
+    );
+    told(&world.run(&["restore", &place, "--to", "by-text"]).await.expect_code(1), "twice");
 }
 
 /// Every item of a table of the backup account that fits one page.

@@ -188,6 +188,8 @@ async fn of_an_older_run_the_archive_alone_is_verified() {
     let orders = of(&verified, "orders");
     assert!(orders["archive_only"].to_string().contains("the copy is that of run"), "{orders}");
     assert_eq!((&orders["archived"]["items"], &orders["copy"]["items"]), (&json!(200), &json!(0)));
+    let ended = world.run(&["verify", &first]).await.expect_code(0);
+    assert!(ended.stdout.contains("the copies of 2 of 2 tables were not"), "{}", ended.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]
