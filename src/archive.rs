@@ -32,6 +32,7 @@ use crate::aws::s3::{Bucket, Creation, Head, NewObject};
 use crate::blocking::blocking;
 use crate::config::Compression;
 use crate::error::{Context, Error, Result};
+use crate::schema::settings::TableSettings;
 use crate::table::TableName;
 
 /// Version of every object the archive writes in JSON.
@@ -151,6 +152,12 @@ impl Archive {
             Table::try_from(record).map(Some)
         };
         self.tables.get_or_read(&id, read).await
+    }
+
+    /// The settings of a table, where its backup has them.
+    pub async fn table_settings(&self, run: &RunId, table: &TableName) -> Result<Option<TableSettings>> {
+        let record = self.read::<TableRecord>(&self.folder(run, table).table()).await?;
+        Ok(record.and_then(|record| record.settings))
     }
 
     /// Creates `table.json`, and before it the empty object with which every native export begins.

@@ -1,6 +1,7 @@
 //! Brings a table, in whatever account, to what a backup holds, and shows that it does.
 
 mod load;
+mod settings;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::copy::segment::CopyTable;
 use crate::error::{Error, Kind, Result};
 use crate::rate::TableRates;
 use crate::schema::TableDefinition;
+use crate::schema::settings::TableSettings;
 use crate::table::TableName;
 use crate::target;
 use crate::verify::{COMPARED_AT_ONCE, Compared, Sides};
@@ -43,6 +45,8 @@ pub struct Source<'a> {
     pub live_copy_arn: Option<&'a str>,
     /// None of a native export, which has no definition: the table must be there.
     pub definition: Option<&'a TableDefinition>,
+    /// None of a native export, and of a backup that was made before they were captured.
+    pub settings: Option<&'a TableSettings>,
     pub backup: &'a Backup,
 }
 
@@ -61,6 +65,10 @@ pub struct Restored {
     /// Items that the backup does not have, and that were left.
     pub items_extra: u64,
     pub write_units: f64,
+    /// What was enabled after the items were shown to be there.
+    pub enabled: Vec<String>,
+    /// What the source had and the table has not, as far as the backup knows.
+    pub not_restored: Vec<String>,
 }
 
 /// Restores tables into one account and region.
@@ -87,17 +95,19 @@ impl<'a> Restoration<'a> {
         Self { archive, tables, arn_prefix, permissions, rates: TableRates::default(), slots }
     }
 
-    /// Restores a table into `target`, creating it if need be, and compares them when that is done.
+    /// Restores a table into `target`, creating it if need be, and compares them when that is done. A table that
+    /// was created gets its stream and its time to live after that.
     ///
     /// # Errors
-    /// When the table may not be written, cannot be, or does not equal the backup afterwards.
+    /// When the table may not be written, cannot be, does not equal the backup afterwards, or a setting of it
+    /// cannot be enabled.
     pub async fn table(&self, source: &Source<'_>, target: &TableName) -> Result<Restored> {
         self.require_not_source(source, target)?;
         let (definition, created) = match target::describe(self.tables, target).await? {
             Some(definition) => (definition, false),
             None => (self.create(source, target).await?, true),
         };
-        let definition = self.until_active(target, definition).await?;
+        let definition = self.until_no_longer("CREATING", target, definition).await?;
         require_same_key(source, target, &definition)?;
         self.require_no_live_copy(target, &definition).await?;
         let copy = CopyTable::whole(self.tables, target, &self.rates, &definition)?;
@@ -108,6 +118,12 @@ impl<'a> Restoration<'a> {
         let mut restored = self.load(&sides, is_empty).await?;
         restored.created = created;
         self.prove(&sides, &mut restored).await?;
+        if created {
+            restored.enabled = self.enable(source, target).await?;
+            restored.not_restored = source.not_restored();
+        } else {
+            restored.not_restored = source.left_alone();
+        }
         Ok(restored)
     }
 
@@ -117,7 +133,14 @@ impl<'a> Restoration<'a> {
         let items = source.backup.items();
         let Some(definition) = target::describe(self.tables, target).await? else {
             self.require_definition(source, target)?;
-            return Ok(Restored { created: true, items, items_put: items, ..Restored::nothing(target) });
+            return Ok(Restored {
+                created: true,
+                items,
+                items_put: items,
+                enabled: source.late().iter().map(ToString::to_string).collect(),
+                not_restored: source.not_restored(),
+                ..Restored::nothing(target)
+            });
         };
         require_same_key(source, target, &definition)?;
         self.require_no_live_copy(target, &definition).await?;
@@ -132,6 +155,7 @@ impl<'a> Restoration<'a> {
             items_unchanged: items - (compared.missing + compared.changed).min(items),
             items_deleted: deleted,
             items_extra: compared.extra - deleted,
+            not_restored: source.left_alone(),
             ..Restored::nothing(target)
         })
     }
@@ -186,7 +210,7 @@ impl<'a> Restoration<'a> {
     }
 
     async fn create(&self, source: &Source<'_>, target: &TableName) -> Result<TableDefinition> {
-        let request = self.require_definition(source, target)?.create_table(target, &[]);
+        let request = self.require_definition(source, target)?.create_table(target, &source.tags());
         let deadline = tokio::time::Instant::now() + CREATION_PATIENCE;
         while let TableCreation::Limited(error) = self.tables.create(target, &request).await? {
             if tokio::time::Instant::now() >= deadline {
@@ -204,13 +228,14 @@ impl<'a> Restoration<'a> {
         }
     }
 
-    async fn until_active(
+    async fn until_no_longer(
         &self,
+        status: &str,
         target: &TableName,
         mut definition: TableDefinition,
     ) -> Result<TableDefinition> {
         let deadline = tokio::time::Instant::now() + CREATION_PATIENCE;
-        while definition.table_status == "CREATING" && tokio::time::Instant::now() < deadline {
+        while definition.table_status == status && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(LOOK_EVERY).await;
             definition = target::require(self.tables, target).await?;
         }
@@ -302,6 +327,8 @@ impl Restored {
             items_deleted: 0,
             items_extra: 0,
             write_units: 0.0,
+            enabled: Vec::new(),
+            not_restored: Vec::new(),
         }
     }
 }

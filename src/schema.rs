@@ -1,10 +1,12 @@
 //! What a table is, in DynamoDB's own JSON shapes.
 //!
 //! The types here hold what CreateTable takes of what DescribeTable gives. What can only be read (status of
-//! an index, its ARN, size and counters) has no field, so it cannot leak into a request.
+//! an index, its ARN, size and counters) has no field, so it cannot leak into a request. `settings` holds what
+//! other calls tell.
 
 mod create;
 mod drift;
+pub mod settings;
 
 use std::fmt;
 
@@ -47,6 +49,15 @@ pub struct TableDefinition {
     /// Absent from a table of the class `STANDARD`.
     pub table_class_summary: Option<TableClassSummary>,
     pub stream_specification: Option<StreamSpecification>,
+    /// Absent from a table under DynamoDB's own key. CreateTable is never given it.
+    #[serde(rename = "SSEDescription")]
+    pub sse_description: Option<SseDescription>,
+    /// Of a global table. CreateTable has none.
+    #[serde(default)]
+    pub replicas: Vec<Replica>,
+    /// CreateTable is never given it.
+    #[serde(default)]
+    pub deletion_protection_enabled: bool,
 }
 
 /// One attribute of the key of a table or index. A global index may have several of each role, in order
@@ -157,6 +168,21 @@ pub struct StreamSpecification {
     pub stream_view_type: Option<String>,
 }
 
+/// Under which key of KMS a table lies (DynamoDB API Reference, “SSEDescription”).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SseDescription {
+    #[serde(rename = "KMSMasterKeyArn")]
+    pub kms_master_key_arn: Option<String>,
+}
+
+/// The replica of a global table in another region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Replica {
+    pub region_name: Option<String>,
+}
+
 /// A table's primary key with the types of its attributes, shown as `pk (S), sk (N)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySchema {
@@ -227,6 +253,12 @@ impl TableDefinition {
     pub fn billing_mode(&self) -> BillingMode {
         let summary = self.billing_mode_summary.as_ref();
         summary.and_then(|summary| summary.billing_mode).unwrap_or(BillingMode::Provisioned)
+    }
+
+    /// What of an item the table's stream shows, where it has one.
+    pub fn stream_view(&self) -> Option<&str> {
+        let stream = self.stream_specification.as_ref().filter(|stream| stream.stream_enabled);
+        stream.and_then(|stream| stream.stream_view_type.as_deref())
     }
 
     fn key_attribute(&self, role: &str) -> Result<Option<KeyAttribute>> {

@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::schema::TableDefinition;
+use crate::schema::settings::TableSettings;
 use crate::table::{Selection, TableName};
 
 /// `run.json`: what was asked, and what was found. Never changes.
@@ -74,10 +75,13 @@ pub struct TableRecord {
     pub plan: Plan,
     pub compression: Compression,
     pub described_at: Timestamp,
+    /// None of a backup that was made before they were captured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<TableSettings>,
     pub definition: Box<RawValue>,
 }
 
-/// [`TableRecord`] with its definition read.
+/// [`TableRecord`] with its definition read, and without its settings, which workers do not need.
 #[derive(Clone, Debug)]
 pub struct Table {
     pub name: TableName,

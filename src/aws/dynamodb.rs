@@ -1,6 +1,9 @@
 //! DynamoDB: tables described, scanned, created and written as DynamoDB's own JSON.
 
 mod batch_write;
+mod settings;
+
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
@@ -18,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use self::batch_write::BatchWrites;
+use self::settings::Turns;
 use super::failure::{code, failure};
 use super::wire::{AnswerStream, Integrity, RawCall};
 use super::{ATTEMPT_TIMEOUT, Session};
@@ -35,6 +39,8 @@ pub struct Tables {
     scans: Client,
     /// Writes items.
     batch_writes: BatchWrites,
+    /// Settings are read by calls of which an account has few.
+    turns: Arc<Turns>,
 }
 
 /// One page of a segment's Scan.
@@ -74,6 +80,7 @@ impl Tables {
             control: Client::from_conf(config.build()),
             scans: Client::from_conf(scans.build()),
             batch_writes: BatchWrites::new(&session.sdk, partition),
+            turns: Arc::default(),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::config::{RestoreConfig, TargetConfig};
 use crate::error::{Error, Kind, Result};
 use crate::exit::Exit;
 use crate::restore::{Permissions, Restoration, Restored, Source};
+use crate::schema::settings::TableSettings;
 use crate::table::{Selection, TableName};
 
 /// Tables restored at once. Most of the time they are being created, of which DynamoDB does 500 at once (DynamoDB
@@ -29,6 +30,7 @@ struct Wanted {
     table_arn: String,
     /// `None` of an export that DynamoDB made.
     table: Option<Arc<Table>>,
+    settings: Option<TableSettings>,
     /// The ARN of the live copy.
     live_copy_arn: Option<String>,
     /// `None` where the run has none.
@@ -118,6 +120,7 @@ async fn find_tables(cli: &Cli, args: &RestoreArgs) -> Result<Found> {
         wanted.push(Wanted {
             table_arn: table.as_ref().map(|table| table.definition.table_arn.clone()).unwrap_or_default(),
             live_copy_arn: table.as_ref().map(live_copy),
+            settings: archive.table_settings(&id, &name).await?,
             table,
             backup,
             target: args.to.clone().unwrap_or(name),
@@ -135,8 +138,14 @@ async fn find_export(cli: &Cli, args: &RestoreArgs, place: &str) -> Result<Found
     let name = args.to.clone().ok_or_else(unnamed)?;
     let (target, session) = settings::<TargetConfig>(cli, None).await?;
     let Export { archive, backup, table_arn } = open_export(&session, place).await?;
-    let wanted =
-        vec![Wanted { table_arn, table: None, live_copy_arn: None, backup: Some(backup), target: name }];
+    let wanted = vec![Wanted {
+        table_arn,
+        table: None,
+        settings: None,
+        live_copy_arn: None,
+        backup: Some(backup),
+        target: name,
+    }];
     Ok(Found { archive, wanted, target, session })
 }
 
@@ -157,6 +166,7 @@ async fn restore(restoration: &Restoration<'_>, wanted: &Wanted, dry_run: bool) 
         table_arn: &wanted.table_arn,
         live_copy_arn: wanted.live_copy_arn.as_deref(),
         definition: wanted.table.as_ref().map(|table| &table.definition),
+        settings: wanted.settings.as_ref(),
         backup,
     };
     let restored = if dry_run {
@@ -200,6 +210,9 @@ fn text(printed: &Printed<'_>) -> String {
         if let Some(error) = &outcome.error {
             text += &format!("\n{}: {error}", outcome.target);
         }
+        if let Some(restored) = &outcome.restored {
+            text += &settings_text(restored, printed.dry_run);
+        }
     }
     let done = printed.tables.iter().filter(|outcome| outcome.error.is_none()).count();
     let left: u64 = printed.tables.iter().flat_map(|it| &it.restored).map(|it| it.items_extra).sum();
@@ -217,6 +230,14 @@ fn text(printed: &Printed<'_>) -> String {
         printed.tables.len(),
         printed.seconds
     )
+}
+
+/// A line for each setting that was enabled, and for each that was not restored.
+fn settings_text(restored: &Restored, dry_run: bool) -> String {
+    let enabled = if dry_run { "would be enabled" } else { "enabled" };
+    let lines = restored.enabled.iter().map(|setting| (enabled, setting));
+    let lines = lines.chain(restored.not_restored.iter().map(|setting| ("not restored", setting)));
+    lines.map(|(what, setting)| format!("\n{}: {what}: {setting}", restored.target)).collect()
 }
 
 fn row(outcome: &Outcome, dry_run: bool) -> Vec<String> {

@@ -10,7 +10,11 @@ use crate::cli::Cli;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::plan::Plan;
+use crate::schema::settings::{NotReadable, TableSettings};
 use crate::table::TableName;
+
+/// More tags than this are only counted; `--output json` has them all.
+const TAGS_SHOWN: usize = 8;
 
 #[derive(Serialize)]
 struct ShownRun<'a> {
@@ -97,8 +101,45 @@ fn table_text(shown: &ShownTable<'_>) -> String {
         lines.extend(result.reasons.iter().map(|reason| format!("reason    {reason}")));
         lines.extend(result.drift.iter().map(|drift| format!("drift     {drift}")));
     }
+    lines.extend(record.settings.iter().flat_map(settings_text));
     lines.push(format!("\ndefinition\n{}", indented(&record.definition)));
     lines.join("\n")
+}
+
+/// What DescribeTable does not tell, as far as it could be read.
+fn settings_text(settings: &TableSettings) -> Vec<String> {
+    let mut lines = Vec::new();
+    if settings.time_to_live.is_some() {
+        let attribute = settings.time_to_live_attribute();
+        let text = attribute.map_or("off".to_owned(), |attribute| format!("on, by attribute {attribute}"));
+        lines.push(format!("expiry    time to live is {text}"));
+    }
+    if settings.continuous_backups.is_some() {
+        let text = if settings.has_point_in_time_recovery() { "on" } else { "off" };
+        lines.push(format!("recovery  point-in-time recovery is {text}"));
+    }
+    if settings.tags.is_some() {
+        lines.push(format!("tags      {}", tags_text(&settings.tags())));
+    }
+    lines.extend(settings.not_readable.iter().map(not_readable_text));
+    lines
+}
+
+fn tags_text(tags: &[(String, String)]) -> String {
+    match tags {
+        [] => "none".to_owned(),
+        tags if tags.len() > TAGS_SHOWN => format!("{} of them", tags.len()),
+        tags => tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn not_readable_text(setting: &NotReadable) -> String {
+    match &setting.permission {
+        Some(permission) => {
+            format!("missing   {}: the source role has no {permission}", setting.setting)
+        }
+        None => format!("missing   {}", setting.reason),
+    }
 }
 
 fn budget_text(plan: &Plan) -> String {

@@ -23,6 +23,7 @@ use crate::plan::Plan;
 use crate::rate::{Capacity, Direction, table_rate};
 use crate::reconcile::{self, Event};
 use crate::schema::TableDefinition;
+use crate::schema::settings::NotReadable;
 use crate::table::{Selection, TableName};
 
 /// Tables planned at once: DescribeTable shares the control plane's request rate with everyone.
@@ -278,6 +279,8 @@ impl<'a> Start<'a> {
             return Err(Error::permanent(reason));
         }
         definition.key()?;
+        let settings = source.tables.settings(name, &definition.table_arn).await?;
+        self.warn_of(name, &settings.not_readable);
         Ok(TableRecord {
             version: FORMAT_VERSION,
             table: name.clone(),
@@ -285,8 +288,16 @@ impl<'a> Start<'a> {
             plan: plan(&definition, &self.environment.config.pace),
             compression: self.environment.config.options.compression,
             described_at: Timestamp::now(),
+            settings: Some(settings),
             definition: json,
         })
+    }
+
+    fn warn_of(&self, name: &TableName, not_readable: &[NotReadable]) {
+        let Some(first) = not_readable.first() else { return };
+        let settings: Vec<&str> = not_readable.iter().map(|one| one.setting.as_str()).collect();
+        let settings = settings.join(", ");
+        tracing::warn!(run.id = %self.id, table.name = %name, settings, "not in the archive: {}", first.reason);
     }
 }
 

@@ -184,7 +184,18 @@ async fn production_is_only_read_and_the_archive_only_grows() {
     let calls = world.aws.calls();
     let in_production = calls.iter().filter(|call| call.account == SOURCE_ACCOUNT);
     let in_production: BTreeSet<_> = in_production.map(|call| (call.role.as_deref(), call.name())).collect();
-    let reads = ["dynamodb:DescribeTable", "dynamodb:ListTables", "dynamodb:Scan", "sts:GetCallerIdentity"];
+    let reads = [
+        "dynamodb:DescribeContinuousBackups",
+        "dynamodb:DescribeContributorInsights",
+        "dynamodb:DescribeKinesisStreamingDestination",
+        "dynamodb:DescribeTable",
+        "dynamodb:DescribeTimeToLive",
+        "dynamodb:GetResourcePolicy",
+        "dynamodb:ListTables",
+        "dynamodb:ListTagsOfResource",
+        "dynamodb:Scan",
+        "sts:GetCallerIdentity",
+    ];
     for (role, call) in &in_production {
         assert_eq!(*role, Some(SOURCE_ROLE_ARN), "{call}");
         assert!(reads.contains(&call.as_str()), "{call} in the source account");

@@ -17,6 +17,7 @@ mod pace;
 mod pipeline;
 mod restore;
 mod settings;
+mod settings_capture;
 mod shutdown;
 mod turn;
 mod verify;

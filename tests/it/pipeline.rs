@@ -20,7 +20,7 @@ use crate::evidence::{of_shop, result_of};
 use crate::harness::{World, table};
 
 /// All that may ever be asked of the source account.
-const READS: [&str; 8] = [
+const READS: [&str; 10] = [
     "sts:GetCallerIdentity",
     "dynamodb:ListTables",
     "dynamodb:DescribeTable",
@@ -28,6 +28,8 @@ const READS: [&str; 8] = [
     "dynamodb:DescribeTimeToLive",
     "dynamodb:ListTagsOfResource",
     "dynamodb:GetResourcePolicy",
+    "dynamodb:DescribeContributorInsights",
+    "dynamodb:DescribeKinesisStreamingDestination",
     "dynamodb:Scan",
 ];
 

@@ -14,8 +14,14 @@ const THIRD_ACCOUNT: &str = "333333333333";
 const THIRD_ROLE_ARN: &str = "arn:aws:iam::333333333333:role/restore";
 
 /// All that restoring takes in the account that is restored into.
-const RESTORES: [&str; 4] =
-    ["dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:Scan", "dynamodb:BatchWriteItem"];
+const RESTORES: [&str; 6] = [
+    "dynamodb:CreateTable",
+    "dynamodb:DescribeTable",
+    "dynamodb:Scan",
+    "dynamodb:BatchWriteItem",
+    "dynamodb:UpdateTable",
+    "dynamodb:UpdateTimeToLive",
+];
 
 async fn backed_up(gzip: bool) -> (World, String) {
     let mut world = World::with(vec![table("orders", 200), table("users", 20)]).await;

@@ -7,7 +7,17 @@ const STAGES: [&str; 4] = ["trigger", "export", "provision", "write"];
 const MAX_RECEIVE_COUNT: u32 = 5;
 
 /// All that the backup ever does in the source account.
-const READ_ONLY: [&str; 3] = ["dynamodb:ListTables", "dynamodb:DescribeTable", "dynamodb:Scan"];
+const READ_ONLY: [&str; 9] = [
+    "dynamodb:ListTables",
+    "dynamodb:DescribeTable",
+    "dynamodb:Scan",
+    "dynamodb:DescribeTimeToLive",
+    "dynamodb:DescribeContinuousBackups",
+    "dynamodb:ListTagsOfResource",
+    "dynamodb:GetResourcePolicy",
+    "dynamodb:DescribeContributorInsights",
+    "dynamodb:DescribeKinesisStreamingDestination",
+];
 
 pub(crate) fn deploy(cloud: &Cloud) {
     cloud.iam.add_role(Role::new(SOURCE_ROLE_ARN, BACKUP_ACCOUNT).external_id(EXTERNAL_ID).allow(READ_ONLY));

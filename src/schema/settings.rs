@@ -1,0 +1,147 @@
+//! What DynamoDB tells of a table beyond DescribeTable, and what of it is on.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The settings of a table, each as the JSON that DynamoDB sent. One is absent where the table has none, and
+/// where it could not be read; then it is in the list.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TableSettings {
+    /// The `TimeToLiveDescription` of DescribeTimeToLive's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_live: Option<Box<RawValue>>,
+    /// The `ContinuousBackupsDescription` of DescribeContinuousBackups' answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continuous_backups: Option<Box<RawValue>>,
+    /// The `Tags` of all pages of ListTagsOfResource's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<Box<RawValue>>>,
+    /// GetResourcePolicy's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_policy: Option<Box<RawValue>>,
+    /// DescribeContributorInsights' answer for the table; its indexes have their own, which are not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contributor_insights: Option<Box<RawValue>>,
+    /// The `KinesisDataStreamDestinations` of DescribeKinesisStreamingDestination's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinesis_destinations: Option<Box<RawValue>>,
+    #[serde(rename = "not_readable", default)]
+    pub not_readable: Vec<NotReadable>,
+}
+
+/// A setting that DynamoDB did not tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotReadable {
+    /// The name of the member that is absent for it, such as `TimeToLive`.
+    pub setting: String,
+    /// The permission that is missing, such as `dynamodb:DescribeTimeToLive`; none where it is another reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission: Option<String>,
+    pub reason: String,
+}
+
+impl TableSettings {
+    /// The attribute by which items expire, where time to live is on (DynamoDB API Reference,
+    /// “TimeToLiveDescription”).
+    pub fn time_to_live_attribute(&self) -> Option<String> {
+        let described = read(self.time_to_live.as_deref());
+        is_one_of(&described["TimeToLiveStatus"], &["ENABLED", "ENABLING"])
+            .then(|| described["AttributeName"].as_str().map(str::to_owned))?
+    }
+
+    /// Whether point-in-time recovery is on (DynamoDB API Reference, “PointInTimeRecoveryDescription”).
+    pub fn has_point_in_time_recovery(&self) -> bool {
+        let described = read(self.continuous_backups.as_deref());
+        described["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+    }
+
+    /// The tags (key, value), in the order DynamoDB gave them.
+    pub fn tags(&self) -> Vec<(String, String)> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Tag {
+            key: String,
+            value: String,
+        }
+        let tags = self.tags.iter().flatten();
+        let tags = tags.filter_map(|tag| serde_json::from_str::<Tag>(tag.get()).ok());
+        tags.map(|tag| (tag.key, tag.value)).collect()
+    }
+
+    /// Whether Contributor Insights is on for the table (DynamoDB API Reference, “DescribeContributorInsights”).
+    pub fn has_contributor_insights(&self) -> bool {
+        let described = read(self.contributor_insights.as_deref());
+        is_one_of(&described["ContributorInsightsStatus"], &["ENABLED", "ENABLING"])
+    }
+
+    /// The ARNs of the Kinesis data streams that the table's changes go to (DynamoDB API Reference,
+    /// “KinesisDataStreamDestination”).
+    pub fn kinesis_streams(&self) -> Vec<String> {
+        let described = read(self.kinesis_destinations.as_deref());
+        let destinations = described.as_array().into_iter().flatten();
+        let on = ["ACTIVE", "ENABLING", "UPDATING"];
+        let on = destinations.filter(|destination| is_one_of(&destination["DestinationStatus"], &on));
+        on.filter_map(|destination| destination["StreamArn"].as_str().map(str::to_owned)).collect()
+    }
+}
+
+/// What lies in the archive was JSON when it was put there; what is absent reads as null.
+fn read(json: Option<&RawValue>) -> Value {
+    json.and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default()
+}
+
+fn is_one_of(status: &Value, wanted: &[&str]) -> bool {
+    status.as_str().is_some_and(|status| wanted.contains(&status))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn settings(json: Value) -> TableSettings {
+        serde_json::from_str(&json.to_string()).unwrap()
+    }
+
+    #[test]
+    fn what_is_on_is_told_from_what_is_off() {
+        let on = settings(json!({
+            "TimeToLive": { "TimeToLiveStatus": "ENABLING", "AttributeName": "expires" },
+            "ContinuousBackups": { "ContinuousBackupsStatus": "ENABLED",
+                "PointInTimeRecoveryDescription": { "PointInTimeRecoveryStatus": "ENABLED" } },
+            "Tags": [{ "Key": "team", "Value": "shop" }],
+            "ContributorInsights": { "ContributorInsightsStatus": "ENABLED" },
+            "KinesisDestinations": [
+                { "StreamArn": "arn:one", "DestinationStatus": "ACTIVE" },
+                { "StreamArn": "arn:two", "DestinationStatus": "DISABLED" },
+            ],
+        }));
+        assert_eq!(on.time_to_live_attribute().as_deref(), Some("expires"));
+        assert!(on.has_point_in_time_recovery() && on.has_contributor_insights());
+        assert_eq!(on.tags(), [("team".to_owned(), "shop".to_owned())]);
+        assert_eq!(on.kinesis_streams(), ["arn:one"]);
+
+        let off = settings(json!({
+            "TimeToLive": { "TimeToLiveStatus": "DISABLING", "AttributeName": "expires" },
+            "ContinuousBackups": { "ContinuousBackupsStatus": "ENABLED",
+                "PointInTimeRecoveryDescription": { "PointInTimeRecoveryStatus": "DISABLED" } },
+            "Tags": [], "KinesisDestinations": [],
+            "ContributorInsights": { "ContributorInsightsStatus": "DISABLED" },
+        }));
+        for off in [off, settings(json!({}))] {
+            assert_eq!(off.time_to_live_attribute(), None);
+            assert!(!off.has_point_in_time_recovery() && !off.has_contributor_insights());
+            assert!(off.tags().is_empty() && off.kinesis_streams().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_dynamodb_sent_is_kept_as_it_is() {
+        let text = r#"{"TimeToLive":{"Unknown" : 1.50},"Tags":[{"Value":"b","Key":"a"}],"not_readable":[]}"#;
+        let read: TableSettings = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+    }
+}
