@@ -203,6 +203,26 @@ impl Archive {
         Ok(results)
     }
 
+    /// The newest run before `run` that is complete and `is_wanted`, of the last hundred such.
+    pub async fn last_complete_before(
+        &self,
+        run: &Run,
+        is_wanted: impl Fn(&Run) -> bool,
+    ) -> Result<Option<Arc<Run>>> {
+        let mut looked_at = 0;
+        for earlier in self.runs("").await?.iter().rev().filter(|id| **id < run.run) {
+            let Some(record) = self.run(earlier).await?.filter(|record| is_wanted(record)) else { continue };
+            if self.report(earlier).await?.is_some_and(|report| report.outcome == Outcome::Complete) {
+                return Ok(Some(record));
+            }
+            looked_at += 1;
+            if looked_at == LOOK_BACK_RUNS {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether nothing new has appeared in a run for longer than `stall_after`.
     pub async fn is_stalled(&self, run: &RunId, stall_after: Duration) -> Result<bool> {
         let last = self.last_progress(run).await?.unwrap_or_else(|| run.time());

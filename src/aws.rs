@@ -6,6 +6,7 @@
 pub mod dynamodb;
 mod failure;
 pub mod s3;
+pub mod scaling;
 pub mod sqs;
 pub mod ssm;
 pub mod sts;

@@ -19,6 +19,8 @@ pub use setting::{Fallback, Form, SETTINGS, Setting};
 pub use source::SourceConfig;
 
 use crate::rate::Budget;
+use crate::schema::blueprint::CopyOptions;
+use crate::schema::settings::MOST_RECOVERY_DAYS;
 use reader::Layer;
 use serde::{Deserialize, Serialize};
 use value::{choice, duration, switch, whole_number};
@@ -47,6 +49,7 @@ pub struct Config {
     pub hand_over_after: Duration,
     /// Whether tables of the backup account that carry no ownership tag are tagged and written to.
     pub adopt_existing: bool,
+    pub copies: CopyOptions,
     /// The share of a copy, in per cent, of which more than this may not be deleted or changed in one run.
     pub suspect_above: u8,
 }
@@ -205,8 +208,22 @@ impl FromSettings for Config {
             shutdown_grace: reader.read("shutdown-grace", duration(SECOND..=HOUR)),
             hand_over_after: reader.read("hand-over-after", duration(SECOND..=HOUR * 11)),
             adopt_existing: reader.read("adopt-existing", switch),
+            copies: CopyOptions::read(reader),
             suspect_above: reader.read("suspect-above", value::percent),
             environment,
+        }
+    }
+}
+
+impl FromSettings for CopyOptions {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let modes = choice(&[("on-demand", false), ("source", true)]);
+        Self {
+            keeps_billing_mode: reader.read("copy-billing-mode", modes),
+            recovery_days: reader.read_optional("copy-recovery-days", whole_number(1..=MOST_RECOVERY_DAYS)),
+            warm_write_units: reader.read_optional("copy-warm-write-units", whole_number(1..=MOST_UNITS)),
+            kms_key: reader.read_optional("copy-kms-key", value::kms_key),
+            repair_drift: reader.read("repair-drift", switch),
         }
     }
 }
@@ -297,6 +314,9 @@ impl LogConfig {
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// Far above what any account may have; what this one may have, DynamoDB says.
+const MOST_UNITS: u64 = 100_000_000;
 
 fn read_stall_after(reader: &mut Reader<'_>) -> Duration {
     reader.read("stall-after", duration(SECOND..=HOUR * 24 * 30))

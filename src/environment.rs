@@ -12,6 +12,7 @@ use crate::archive::part::PartBuffers;
 use crate::archive::record::{Account, Run};
 use crate::aws::Session;
 use crate::aws::dynamodb::Tables;
+use crate::aws::scaling::Scaling;
 use crate::aws::sqs::Queue;
 use crate::config::{Config, Secret, SourceConfig};
 use crate::error::{Error, Result};
@@ -51,6 +52,7 @@ pub struct Queues {
 pub struct SourceAccount {
     pub account: Account,
     pub tables: Tables,
+    pub scaling: Scaling,
 }
 
 impl Environment {
@@ -145,7 +147,8 @@ impl SourceAccount {
     async fn open(session: &Session, source: &SourceConfig, account: Account) -> Result<Self> {
         let external_id = source.external_id.as_ref().map(Secret::expose);
         let session = session.assume_role(source.role_arn.as_str(), external_id, &account.region).await?;
-        Ok(Self { account, tables: Tables::new(&session, &format!("source-{}", source.name)) })
+        let tables = Tables::new(&session, &format!("source-{}", source.name));
+        Ok(Self { account, tables, scaling: Scaling::new(&session) })
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod deletions;
 mod due;
+mod inventory;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
@@ -82,7 +83,8 @@ pub async fn finish_run(environment: &Environment, run: &Run) -> Result<()> {
     if environment.archive.exists(&environment.archive.layout().report(&run.run)).await? {
         return Ok(());
     }
-    let report = Report::of(run, results(environment, run, &run.tables).await?);
+    let mut report = Report::of(run, results(environment, run, &run.tables).await?);
+    report.inventory = inventory::of(&environment.archive, run).await?;
     create_report(environment, run, &report).await
 }
 

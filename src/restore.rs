@@ -14,6 +14,7 @@ use crate::copy::segment::CopyTable;
 use crate::error::{Error, Kind, Result};
 use crate::rate::TableRates;
 use crate::schema::TableDefinition;
+use crate::schema::create::Creation;
 use crate::schema::settings::TableSettings;
 use crate::table::TableName;
 use crate::target;
@@ -96,7 +97,7 @@ impl<'a> Restoration<'a> {
     }
 
     /// Restores a table into `target`, creating it if need be, and compares them when that is done. A table that
-    /// was created gets its stream and its time to live after that.
+    /// was created gets its late settings after that.
     ///
     /// # Errors
     /// When the table may not be written, cannot be, does not equal the backup afterwards, or a setting of it
@@ -120,9 +121,9 @@ impl<'a> Restoration<'a> {
         self.prove(&sides, &mut restored).await?;
         if created {
             restored.enabled = self.enable(source, target).await?;
-            restored.not_restored = source.not_restored();
+            restored.not_restored = self.not_restored(source);
         } else {
-            restored.not_restored = source.left_alone();
+            restored.not_restored = self.left_alone(source);
         }
         Ok(restored)
     }
@@ -137,8 +138,8 @@ impl<'a> Restoration<'a> {
                 created: true,
                 items,
                 items_put: items,
-                enabled: source.late().iter().map(ToString::to_string).collect(),
-                not_restored: source.not_restored(),
+                enabled: self.late(source).iter().map(ToString::to_string).collect(),
+                not_restored: self.not_restored(source),
                 ..Restored::nothing(target)
             });
         };
@@ -155,7 +156,7 @@ impl<'a> Restoration<'a> {
             items_unchanged: items - (compared.missing + compared.changed).min(items),
             items_deleted: deleted,
             items_extra: compared.extra - deleted,
-            not_restored: source.left_alone(),
+            not_restored: self.left_alone(source),
             ..Restored::nothing(target)
         })
     }
@@ -210,7 +211,15 @@ impl<'a> Restoration<'a> {
     }
 
     async fn create(&self, source: &Source<'_>, target: &TableName) -> Result<TableDefinition> {
-        let request = self.require_definition(source, target)?.create_table(target, &source.tags());
+        let definition = self.require_definition(source, target)?;
+        let creation = Creation {
+            mode: definition.billing_mode(),
+            tags: &source.tags(),
+            is_protected: false,
+            warm_write_units: None,
+            kms_key: None,
+        };
+        let request = definition.create_table(target, &creation);
         let deadline = tokio::time::Instant::now() + CREATION_PATIENCE;
         while let TableCreation::Limited(error) = self.tables.create(target, &request).await? {
             if tokio::time::Instant::now() >= deadline {

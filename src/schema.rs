@@ -4,9 +4,12 @@
 //! an index, its ARN, size and counters) has no field, so it cannot leak into a request. `settings` holds what
 //! other calls tell.
 
-mod create;
-mod drift;
+pub mod blueprint;
+mod changes;
+pub mod create;
+pub mod disposition;
 pub mod settings;
+mod words;
 
 use std::fmt;
 
@@ -17,7 +20,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 
 /// The `Table` member of a DescribeTable answer (DynamoDB API Reference, “TableDescription”).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct TableDefinition {
     pub table_name: String,
@@ -88,6 +91,9 @@ pub struct SecondaryIndex {
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_demand_throughput: Option<OnDemandThroughput>,
+    /// Of a global one. CreateTable is never given it.
+    #[serde(default, skip_serializing)]
+    pub index_status: Option<String>,
 }
 
 /// A vector index; its settings are handed on as they are (DynamoDB API Reference, “VectorIndex”).
@@ -255,6 +261,28 @@ impl TableDefinition {
         summary.and_then(|summary| summary.billing_mode).unwrap_or(BillingMode::Provisioned)
     }
 
+    /// `STANDARD` where none is told (DynamoDB API Reference, “TableClassSummary”).
+    pub fn table_class(&self) -> &str {
+        let class = self.table_class_summary.as_ref().and_then(|summary| summary.table_class.as_deref());
+        class.unwrap_or("STANDARD")
+    }
+
+    /// The ARN of the key that the table is under, where that is not DynamoDB's own.
+    pub fn kms_key(&self) -> Option<&str> {
+        self.sse_description.as_ref().and_then(|sse| sse.kms_master_key_arn.as_deref())
+    }
+
+    /// The global indexes but those that are being deleted.
+    fn lasting_global_indexes(&self) -> impl Iterator<Item = &SecondaryIndex> {
+        self.global_secondary_indexes.iter().filter(|index| !index.is_being_deleted())
+    }
+
+    /// Whether a global index of the table is being built or deleted; then no other one can be.
+    pub fn has_index_at_work(&self) -> bool {
+        let at_work = |index: &SecondaryIndex| index.index_status.as_deref().is_some_and(|it| it != "ACTIVE");
+        self.global_secondary_indexes.iter().any(at_work)
+    }
+
     /// What of an item the table's stream shows, where it has one.
     pub fn stream_view(&self) -> Option<&str> {
         let stream = self.stream_specification.as_ref().filter(|stream| stream.stream_enabled);
@@ -281,6 +309,21 @@ impl TableDefinition {
 
     fn refuse(&self, reason: &str) -> Error {
         Error::permanent(format!("the definition of table {} {reason}", self.table_name))
+    }
+}
+
+impl BillingMode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisioned => "PROVISIONED",
+            Self::PayPerRequest => "PAY_PER_REQUEST",
+        }
+    }
+}
+
+impl SecondaryIndex {
+    fn is_being_deleted(&self) -> bool {
+        self.index_status.as_deref() == Some("DELETING")
     }
 }
 

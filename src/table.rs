@@ -77,6 +77,11 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Whether nothing is left out.
+    pub fn is_everything(&self) -> bool {
+        self.tables.is_empty() && self.exclude.is_empty()
+    }
+
     pub fn selects(&self, table: &TableName) -> bool {
         let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(table.as_str()));
         (self.tables.is_empty() || any(&self.tables)) && !any(&self.exclude)

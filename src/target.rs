@@ -59,16 +59,16 @@ pub enum Owner {
     CopyOf(String),
 }
 
-/// Reads the ownership tags of a table in the backup account.
-pub async fn owner(targets: &Tables, target: &TableDefinition, table: &Table) -> Result<Owner> {
-    let tags: HashMap<String, String> = targets.tags(&target.table_arn).await?.into_iter().collect();
-    Ok(match tags.get(SOURCE_TAG) {
+/// Whose a table with these tags is.
+pub fn owner(tags: &[(String, String)], table: &Table) -> Owner {
+    let value = |name: &str| tags.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    match value(SOURCE_TAG) {
         None => Owner::Nobody,
-        Some(source) if *source == source_tag(&table.definition.table_arn) => {
-            Owner::Ours { run: tags.get(RUN_TAG).cloned() }
+        Some(source) if source == source_tag(&table.definition.table_arn) => {
+            Owner::Ours { run: value(RUN_TAG) }
         }
-        Some(source) => Owner::CopyOf(source.clone()),
-    })
+        Some(source) => Owner::CopyOf(source),
+    }
 }
 
 /// Describes a table of the backup account.
@@ -127,7 +127,7 @@ impl Checked {
         }
         let target = require(targets, &table.target).await?;
         require_same_key(table, &target)?;
-        match owner(targets, &target, table).await? {
+        match owner(&targets.tags(&target.table_arn).await?, table) {
             Owner::Ours { .. } => {}
             // Tags that were just set are not seen at once (DynamoDB API Reference, “TagResource”).
             Owner::Nobody => return Err(refuse(table, &Owner::Nobody).into_retryable()),

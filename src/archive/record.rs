@@ -229,7 +229,29 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub finished_at: Timestamp,
+    /// What is new, gone or changed in the source; none where no earlier run is there to compare with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<Inventory>,
     pub tables: Vec<TableResult>,
+}
+
+/// The tables of a source, compared with those of an earlier run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inventory {
+    /// The last complete run of every table of the source.
+    pub since: RunId,
+    pub new: Vec<TableName>,
+    /// That are no longer there, or no longer selected by the source's configuration.
+    pub gone: Vec<TableName>,
+    pub changed: Vec<ChangedTable>,
+}
+
+/// A table that is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedTable {
+    pub table: TableName,
+    /// In words.
+    pub changes: Vec<String>,
 }
 
 impl Report {
@@ -252,6 +274,7 @@ impl Report {
             outcome,
             reason,
             finished_at: Timestamp::now(),
+            inventory: None,
             tables,
         }
     }
@@ -264,6 +287,7 @@ impl Report {
             outcome,
             reason: Some(reason),
             finished_at: Timestamp::now(),
+            inventory: None,
             tables,
         }
     }

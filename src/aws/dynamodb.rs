@@ -1,6 +1,7 @@
 //! DynamoDB: tables described, scanned, created and written as DynamoDB's own JSON.
 
 mod batch_write;
+mod changes;
 mod settings;
 
 use std::sync::Arc;

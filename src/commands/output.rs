@@ -6,7 +6,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use serde::Serialize;
 
-use crate::archive::record::{Report, TableResult};
+use crate::archive::record::{ChangedTable, Inventory, Report, TableResult};
 use crate::cli::Output;
 
 /// Prints one value. A reader that has gone away is not an error.
@@ -51,11 +51,27 @@ pub(super) fn report(report: &Report) -> String {
     let reasons = report.tables.iter().flat_map(|table| {
         table.reasons.iter().map(move |reason| format!("\n{}: {}: {reason}", table.outcome, table.table))
     });
-    let reasons: String = reasons.collect();
-    if !reasons.is_empty() {
-        text += &format!("\n{reasons}");
+    let drift = report
+        .tables
+        .iter()
+        .flat_map(|table| table.drift.iter().map(move |drift| format!("\ndrift: {}: {drift}", table.table)));
+    let inventory = report.inventory.iter().flat_map(inventory).map(|line| format!("\n{line}"));
+    let remarks: String = reasons.chain(drift).chain(inventory).collect();
+    if !remarks.is_empty() {
+        text += &format!("\n{remarks}");
     }
     text
+}
+
+/// What is not as it was in the source.
+fn inventory(inventory: &Inventory) -> Vec<String> {
+    let since = &inventory.since;
+    let new = inventory.new.iter().map(|table| format!("new: {table}: not in run {since}"));
+    let gone = inventory.gone.iter().map(|table| format!("gone: {table}: it was in run {since}"));
+    let changed = inventory.changed.iter().flat_map(|ChangedTable { table, changes }| {
+        changes.iter().map(move |change| format!("changed: {table}: since run {since}, {change}"))
+    });
+    new.chain(gone).chain(changed).collect()
 }
 
 /// What the tables have cost, and what writing every item of them anew would have.

@@ -1,5 +1,7 @@
 //! `show`: what a run holds, or one of its tables in full.
 
+mod settings;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -10,11 +12,8 @@ use crate::cli::Cli;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::plan::Plan;
-use crate::schema::settings::{NotReadable, TableSettings};
+use crate::schema::disposition::Disposition;
 use crate::table::TableName;
-
-/// More tags than this are only counted; `--output json` has them all.
-const TAGS_SHOWN: usize = 8;
 
 #[derive(Serialize)]
 struct ShownRun<'a> {
@@ -30,6 +29,8 @@ struct ShownTable<'a> {
     /// Where DynamoDB's ImportTable and other readers of its export format find the table.
     export: String,
     result: Option<&'a TableResult>,
+    /// What becomes of each setting that the table has.
+    dispositions: Vec<&'static Disposition>,
 }
 
 pub(super) async fn run(cli: &Cli, run: &str, table: Option<&TableName>) -> Result<Exit> {
@@ -71,7 +72,8 @@ async fn show_table(cli: &Cli, archive: &Archive, run: &Run, table: &TableName) 
     };
     let record: TableRecord = archive.read(&folder.table()).await?.ok_or_else(missing)?;
     let export = format!("s3://{}/{}", archive.bucket_name(), folder.manifest_summary());
-    let shown = ShownTable { record: &record, export, result: result.as_ref() };
+    let dispositions = settings::dispositions(&record);
+    let shown = ShownTable { record: &record, export, result: result.as_ref(), dispositions };
     output::print(cli.output, &shown, || table_text(&shown));
     Ok(())
 }
@@ -101,45 +103,10 @@ fn table_text(shown: &ShownTable<'_>) -> String {
         lines.extend(result.reasons.iter().map(|reason| format!("reason    {reason}")));
         lines.extend(result.drift.iter().map(|drift| format!("drift     {drift}")));
     }
-    lines.extend(record.settings.iter().flat_map(settings_text));
+    lines.extend(record.settings.iter().flat_map(settings::in_words));
+    lines.push(format!("\n{}", settings::dispositions_text(&shown.dispositions)));
     lines.push(format!("\ndefinition\n{}", indented(&record.definition)));
     lines.join("\n")
-}
-
-/// What DescribeTable does not tell, as far as it could be read.
-fn settings_text(settings: &TableSettings) -> Vec<String> {
-    let mut lines = Vec::new();
-    if settings.time_to_live.is_some() {
-        let attribute = settings.time_to_live_attribute();
-        let text = attribute.map_or("off".to_owned(), |attribute| format!("on, by attribute {attribute}"));
-        lines.push(format!("expiry    time to live is {text}"));
-    }
-    if settings.continuous_backups.is_some() {
-        let text = if settings.has_point_in_time_recovery() { "on" } else { "off" };
-        lines.push(format!("recovery  point-in-time recovery is {text}"));
-    }
-    if settings.tags.is_some() {
-        lines.push(format!("tags      {}", tags_text(&settings.tags())));
-    }
-    lines.extend(settings.not_readable.iter().map(not_readable_text));
-    lines
-}
-
-fn tags_text(tags: &[(String, String)]) -> String {
-    match tags {
-        [] => "none".to_owned(),
-        tags if tags.len() > TAGS_SHOWN => format!("{} of them", tags.len()),
-        tags => tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", "),
-    }
-}
-
-fn not_readable_text(setting: &NotReadable) -> String {
-    match &setting.permission {
-        Some(permission) => {
-            format!("missing   {}: the source role has no {permission}", setting.setting)
-        }
-        None => format!("missing   {}", setting.reason),
-    }
 }
 
 fn budget_text(plan: &Plan) -> String {

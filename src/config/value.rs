@@ -105,6 +105,12 @@ pub(super) fn region(text: &str) -> Parsed<String> {
     if is_numbered { Ok(region) } else { Err(Wrong::new("not a region", mend)) }
 }
 
+/// An ARN, id or alias of a KMS key; DynamoDB and KMS have the last word.
+pub(super) fn kms_key(text: &str) -> Parsed<String> {
+    let mend = "give the ARN, the id or the alias of a KMS key of the backup account, such as alias/backup";
+    plain(text, 1..=2048, |byte| byte.is_ascii_alphanumeric() || b"-_:/".contains(&byte), mend)
+}
+
 /// What may precede a table name: its characters, and room for the shortest name.
 pub(super) fn target_prefix(text: &str) -> Parsed<String> {
     let mend = "give at most 252 of a-z, A-Z, 0-9, '-', '_' and '.'";

@@ -1,33 +1,24 @@
 //! Trigger: starts a run of each source that a message asks for.
 
+mod tables;
 mod turn;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use self::turn::Turn;
 use super::{Lease, Outcome};
 use crate::archive::FORMAT_VERSION;
 use crate::archive::layout::RunId;
-use crate::archive::record::{Ended, Outcome as RunOutcome, Run, Source, Table, TableRecord, TableResult};
+use crate::archive::record::{Ended, Outcome as RunOutcome, Run, Source, TableResult};
 use crate::aws::sqs::Message;
-use crate::config::{PaceOptions, SourceConfig};
-use crate::environment::{Environment, SourceAccount};
+use crate::config::SourceConfig;
+use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
-use crate::item;
 use crate::message::Trigger;
-use crate::plan::Plan;
-use crate::rate::{Capacity, Direction, table_rate};
 use crate::reconcile::{self, Event};
-use crate::schema::TableDefinition;
-use crate::schema::settings::NotReadable;
 use crate::table::{Selection, TableName};
-
-/// Tables planned at once: DescribeTable shares the control plane's request rate with everyone.
-const PLANNED_AT_ONCE: usize = 8;
 
 /// Starts the runs of a trigger message, or goes on starting them. One source's failure does not hold up
 /// another: it ends that source's run, or brings the message back.
@@ -189,73 +180,6 @@ impl<'a> Start<'a> {
         reconcile::finish_run(self.environment, &run).await
     }
 
-    /// Describes every table of the run and enqueues its first jobs, largest table first.
-    async fn start_tables(&self, lease: &Lease, run: &Run) -> Result<()> {
-        let source = self.environment.source_of(run).await?;
-        let planned: Vec<_> = run.tables.iter().map(|table| self.plan_table(lease, source, table)).collect();
-        let planned: Vec<Result<Option<Arc<Table>>>> =
-            stream::iter(planned).buffered(PLANNED_AT_ONCE).collect().await;
-        let mut tables = self.settle_plans(lease, run, planned).await?;
-        tables.sort_by_key(|table| std::cmp::Reverse(table.definition.table_size_bytes));
-        for table in &tables {
-            let (segments, items) = (table.plan.segments, table.definition.item_count);
-            self.environment.progress.table_planned(&self.id, &table.name, segments, items);
-        }
-        let start = |table| reconcile::table(self.environment, run, table, Event::Started);
-        let started: Vec<_> = tables.iter().map(|table| start(table)).collect();
-        stream::iter(started).buffered(PLANNED_AT_ONCE).try_collect().await
-    }
-
-    /// The tables that are planned. One that could not be looked at does not hold up the others; when none
-    /// could, the fault is not theirs.
-    async fn settle_plans(
-        &self,
-        lease: &Lease,
-        run: &Run,
-        planned: Vec<Result<Option<Arc<Table>>>>,
-    ) -> Result<Vec<Arc<Table>>> {
-        lease.check()?;
-        let all_failed = planned.iter().all(Result::is_err);
-        let mut tables = Vec::new();
-        for (name, plan) in run.tables.iter().zip(planned) {
-            match plan {
-                Ok(table) => tables.extend(table),
-                Err(error) if all_failed => return Err(error),
-                Err(error) => self.skip_table(name, format!("{error:#}")).await?,
-            }
-        }
-        Ok(tables)
-    }
-
-    /// Describes a table and writes its `table.json`; `None` when it has its result already, or cannot be backed
-    /// up now, which is its result.
-    async fn plan_table(
-        &self,
-        lease: &Lease,
-        source: &SourceAccount,
-        name: &TableName,
-    ) -> Result<Option<Arc<Table>>> {
-        lease.check()?;
-        let archive = &self.environment.archive;
-        if archive.exists(&archive.layout().result(&self.id, name)).await? {
-            return Ok(None);
-        }
-        if let Some(table) = archive.table(&self.id, name).await? {
-            return Ok(Some(table));
-        }
-        match self.describe_table(source, name).await {
-            Ok(record) => {
-                archive.create_table(&self.id, &record).await?;
-                archive.table(&self.id, name).await
-            }
-            Err(error) if error.kind() == Kind::Permanent => {
-                self.skip_table(name, format!("{error:#}")).await?;
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     async fn skip_table(&self, name: &TableName, reason: String) -> Result<()> {
         tracing::warn!(run.id = %self.id, table.name = %name, "table skipped: {reason}");
         let archive = &self.environment.archive;
@@ -264,55 +188,4 @@ impl<'a> Start<'a> {
         self.environment.progress.table_finished(&self.id, name, RunOutcome::Skipped);
         Ok(())
     }
-
-    /// The plan of a table.
-    ///
-    /// # Errors
-    /// Permanent when the table cannot be backed up now, with the reason.
-    async fn describe_table(&self, source: &SourceAccount, name: &TableName) -> Result<TableRecord> {
-        let missing = || Error::permanent(format!("table {name} does not exist in the source account"));
-        let json = source.tables.describe(name).await?.ok_or_else(missing)?;
-        let definition: TableDefinition = serde_json::from_str(json.get()).map_err(|error| {
-            Error::permanent(format!("read the definition of table {name}")).with_source(error)
-        })?;
-        if let Some(reason) = definition.unavailable() {
-            return Err(Error::permanent(reason));
-        }
-        definition.key()?;
-        let settings = source.tables.settings(name, &definition.table_arn).await?;
-        self.warn_of(name, &settings.not_readable);
-        Ok(TableRecord {
-            version: FORMAT_VERSION,
-            table: name.clone(),
-            target: TableName::parse(&format!("{}{name}", self.source.target_prefix))?,
-            plan: plan(&definition, &self.environment.config.pace),
-            compression: self.environment.config.options.compression,
-            described_at: Timestamp::now(),
-            settings: Some(settings),
-            definition: json,
-        })
-    }
-
-    fn warn_of(&self, name: &TableName, not_readable: &[NotReadable]) {
-        let Some(first) = not_readable.first() else { return };
-        let settings: Vec<&str> = not_readable.iter().map(|one| one.setting.as_str()).collect();
-        let settings = settings.join(", ");
-        tracing::warn!(run.id = %self.id, table.name = %name, settings, "not in the archive: {}", first.reason);
-    }
-}
-
-fn plan(definition: &TableDefinition, pace: &PaceOptions) -> Plan {
-    let age = definition.created_at().map(|created| Timestamp::now().duration_since(created));
-    let age = age.and_then(|age| Duration::try_from(age).ok());
-    let of_lanes = |lanes| Plan::new(definition.table_size_bytes, definition.item_count, age, lanes);
-    let lanes = of_lanes(pace.lanes).lanes;
-    let rate =
-        |budget, direction| table_rate(budget, direction, Capacity::of(definition, direction), lanes) as u64;
-    let read_units = rate(pace.read_budget, Direction::Read);
-    let write_units = rate(pace.write_budget, Direction::Write);
-    // With less than a unit a second a lane would stand still.
-    let lanes = u64::from(lanes).min(read_units).min(write_units);
-    let plan = of_lanes(u32::try_from(lanes).unwrap_or(pace.lanes));
-    let item_units = item::write_units(definition.item_bytes().unwrap_or_default() as u64);
-    plan.within_budgets(read_units, write_units, item_units)
 }

@@ -1,7 +1,8 @@
 //! What a restored table gets beside its items, and what it does not.
 //!
 //! A stream would show every item that is put, and time to live would delete what has expired before anybody
-//! can compare it: both are enabled when the table has been shown to equal the backup.
+//! can compare it: these, and what makes a table harder to delete, are enabled when the table has been shown to
+//! equal the backup.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,12 +12,9 @@ use tokio::time::Instant;
 use super::{LOOK_EVERY, Restoration, Source};
 use crate::error::{Error, Result};
 use crate::schema::TableDefinition;
-use crate::schema::settings::{NotReadable, TableSettings};
+use crate::schema::settings::{KinesisDestination, NotReadable, TableSettings, is_reserved_tag};
 use crate::table::TableName;
 use crate::target;
-
-/// Begin the tags that a new table is not given: AWS's own, and those that would make it a live copy.
-const RESERVED_TAGS: [&str; 2] = ["aws:", "dynamodb-backup:"];
 
 /// How long it is tried to enable a setting, while what is in its way may pass.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -24,15 +22,23 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A setting that is enabled last, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Late {
+    Recovery { days: u32 },
+    DeletionProtection,
+    ContributorInsights,
     Stream { view: String },
     TimeToLive { attribute: String },
+    Kinesis(KinesisDestination),
 }
 
 impl fmt::Display for Late {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Recovery { days } => write!(f, "point-in-time recovery ({days} days)"),
+            Self::DeletionProtection => f.write_str("deletion protection"),
+            Self::ContributorInsights => f.write_str("Contributor Insights"),
             Self::Stream { view } => write!(f, "stream ({view})"),
             Self::TimeToLive { attribute } => write!(f, "time to live (attribute {attribute})"),
+            Self::Kinesis(destination) => write!(f, "Kinesis destination {}", destination.stream_arn),
         }
     }
 }
@@ -43,7 +49,7 @@ impl Restoration<'_> {
     /// # Errors
     /// Names the setting, and says that the items are there.
     pub(super) async fn enable(&self, source: &Source<'_>, target: &TableName) -> Result<Vec<String>> {
-        let late = source.late();
+        let late = self.late(source);
         for setting in &late {
             self.enable_patiently(target, setting).await.map_err(|error| {
                 let step = format!(
@@ -56,16 +62,73 @@ impl Restoration<'_> {
         Ok(late.iter().map(ToString::to_string).collect())
     }
 
+    /// What is on in the source and is enabled last.
+    pub(super) fn late(&self, source: &Source<'_>) -> Vec<Late> {
+        let definition = source.definition;
+        let protected = definition.is_some_and(|definition| definition.deletion_protection_enabled);
+        let view = definition.and_then(TableDefinition::stream_view);
+        let (days, attribute, has_insights) = source.settings.map_or((None, None, false), |settings| {
+            let attribute = settings.time_to_live_attribute();
+            (settings.recovery_days(), attribute, settings.has_contributor_insights())
+        });
+        let (here, _) = self.kinesis(source);
+        [
+            days.map(|days| Late::Recovery { days }),
+            protected.then_some(Late::DeletionProtection),
+            has_insights.then_some(Late::ContributorInsights),
+            view.map(|view| Late::Stream { view: view.to_owned() }),
+            attribute.map(|attribute| Late::TimeToLive { attribute }),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(here.into_iter().map(Late::Kinesis))
+        .collect()
+    }
+
+    /// What the source had, as far as the backup knows, and a table created from it has not.
+    pub(super) fn not_restored(&self, source: &Source<'_>) -> Vec<String> {
+        let Some(definition) = source.definition else { return Vec::new() };
+        let mut lost = of_definition(definition);
+        let Some(settings) = source.settings else {
+            let why = "the backup was made before they were captured";
+            lost.push(format!("time to live, tags and other settings: {why}"));
+            return lost;
+        };
+        lost.extend(of_settings(settings));
+        let (_, elsewhere) = self.kinesis(source);
+        lost.extend(elsewhere.into_iter().map(|KinesisDestination { stream_arn, .. }| {
+            format!("Kinesis destination {stream_arn}: it is of another account or region")
+        }));
+        lost.extend(settings.not_readable.iter().map(unknown));
+        lost
+    }
+
+    /// What a table that was there before is not given.
+    pub(super) fn left_alone(&self, source: &Source<'_>) -> Vec<String> {
+        let late = self.late(source);
+        let tags = (!source.tags().is_empty()).then(|| "tags".to_owned());
+        let names: Vec<String> = late.iter().map(ToString::to_string).chain(tags).collect();
+        let left =
+            names.into_iter().map(|name| format!("{name}: the table was there, and keeps its settings"));
+        left.chain(self.not_restored(source)).collect()
+    }
+
+    /// The Kinesis destinations of the source that a table here can have, and those that it cannot: stream and
+    /// table are of one account and region (DynamoDB Developer Guide, “Using Kinesis Data Streams to capture
+    /// changes to DynamoDB”).
+    fn kinesis(&self, source: &Source<'_>) -> (Vec<KinesisDestination>, Vec<KinesisDestination>) {
+        let destinations = source.settings.map(TableSettings::kinesis_destinations).unwrap_or_default();
+        let place = |arn: &str| arn.split(':').skip(3).take(2).map(str::to_owned).collect::<Vec<_>>();
+        let here = place(&self.arn_prefix);
+        destinations.into_iter().partition(|destination| place(&destination.stream_arn) == here)
+    }
+
     /// Another change of the table, or of too many tables of the account, may have to end before (DynamoDB API
     /// Reference, “UpdateTimeToLive”, ResourceInUseException and LimitExceededException).
     async fn enable_patiently(&self, target: &TableName, setting: &Late) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let enabled = match setting {
-                Late::Stream { view } => self.enable_stream(target, view).await,
-                Late::TimeToLive { attribute } => self.tables.enable_time_to_live(target, attribute).await,
-            };
-            match enabled {
+            match self.enable_one(target, setting).await {
                 Err(error) if error.is_retryable() && Instant::now() < deadline => {
                     tracing::warn!(table.name = %target, retry_in_ms = LOOK_EVERY.as_millis(), "{error:#}");
                     tokio::time::sleep(LOOK_EVERY).await;
@@ -75,15 +138,39 @@ impl Restoration<'_> {
         }
     }
 
+    async fn enable_one(&self, target: &TableName, setting: &Late) -> Result<()> {
+        match setting {
+            Late::Recovery { days } => self.tables.enable_recovery(target, Some(*days)).await,
+            Late::DeletionProtection => {
+                self.tables.protect_from_deletion(target).await?;
+                self.until_updated(target).await.map(drop)
+            }
+            Late::ContributorInsights => self.tables.enable_contributor_insights(target).await,
+            Late::Stream { view } => self.enable_stream(target, view).await,
+            Late::TimeToLive { attribute } => self.tables.enable_time_to_live(target, attribute).await,
+            Late::Kinesis(destination) => self.enable_kinesis(target, destination).await,
+        }
+    }
+
     /// Waits until the stream is there: other settings cannot be changed before.
     async fn enable_stream(&self, target: &TableName, view: &str) -> Result<()> {
         let asked = self.tables.enable_stream(target, view).await;
-        let definition = target::require(self.tables, target).await?;
+        let definition = self.until_updated(target).await?;
         // One that is there although it was refused was asked for by an attempt whose answer was lost.
-        if definition.stream_view() != Some(view) {
-            asked?;
-        }
-        self.until_no_longer("UPDATING", target, definition).await.map(drop)
+        if definition.stream_view() == Some(view) { Ok(()) } else { asked }
+    }
+
+    async fn enable_kinesis(&self, target: &TableName, destination: &KinesisDestination) -> Result<()> {
+        let Err(refused) = self.tables.enable_kinesis(target, destination).await else { return Ok(()) };
+        // As for a stream.
+        let found = self.tables.kinesis_destinations(target).await?;
+        let is_there = found.iter().any(|one| one.stream_arn == destination.stream_arn);
+        if is_there { Ok(()) } else { Err(refused) }
+    }
+
+    async fn until_updated(&self, target: &TableName) -> Result<TableDefinition> {
+        let definition = target::require(self.tables, target).await?;
+        self.until_no_longer("UPDATING", target, definition).await
     }
 }
 
@@ -91,69 +178,30 @@ impl Source<'_> {
     /// The tags that a new table is created with.
     pub(super) fn tags(&self) -> Vec<(String, String)> {
         let tags = self.settings.map(TableSettings::tags).unwrap_or_default();
-        tags.into_iter().filter(|(key, _)| !is_reserved(key)).collect()
-    }
-
-    /// What is on in the source and is enabled last.
-    pub(super) fn late(&self) -> Vec<Late> {
-        let view = self.definition.and_then(TableDefinition::stream_view);
-        let attribute = self.settings.and_then(TableSettings::time_to_live_attribute);
-        let stream = view.map(|view| Late::Stream { view: view.to_owned() });
-        stream.into_iter().chain(attribute.map(|attribute| Late::TimeToLive { attribute })).collect()
-    }
-
-    /// What the source had, as far as the backup knows, and a table created from it has not.
-    pub(super) fn not_restored(&self) -> Vec<String> {
-        let Some(definition) = self.definition else { return Vec::new() };
-        let mut lost = of_definition(definition);
-        match self.settings {
-            Some(settings) => lost.extend(of_settings(settings)),
-            None => lost.push(
-                "time to live, tags and other settings: the backup was made before they were captured"
-                    .to_owned(),
-            ),
-        }
-        lost
-    }
-
-    /// What a table that was there before is not given.
-    pub(super) fn left_alone(&self) -> Vec<String> {
-        let late = self.late();
-        let tags = (!self.tags().is_empty()).then(|| "tags".to_owned());
-        let names: Vec<String> = late.iter().map(ToString::to_string).chain(tags).collect();
-        let left =
-            names.into_iter().map(|name| format!("{name}: the table was there, and keeps its settings"));
-        left.chain(self.not_restored()).collect()
+        tags.into_iter().filter(|(key, _)| !is_reserved_tag(key)).collect()
     }
 }
 
 fn of_definition(definition: &TableDefinition) -> Vec<String> {
-    let mut lost = Vec::new();
-    let key = definition.sse_description.as_ref().and_then(|sse| sse.kms_master_key_arn.as_deref());
-    lost.extend(key.map(|key| format!("KMS key {key}")));
+    let key = definition.kms_key();
+    let key = key.map(|key| format!("KMS key {key}: the table is under DynamoDB's own key"));
     let regions = definition.replicas.iter().filter_map(|replica| replica.region_name.as_deref());
-    lost.extend(regions.map(|region| format!("replica in {region}")));
-    if definition.deletion_protection_enabled {
-        lost.push("deletion protection is on in the source".to_owned());
-    }
-    lost
+    key.into_iter().chain(regions.map(|region| format!("replica in {region}"))).collect()
 }
 
 fn of_settings(settings: &TableSettings) -> Vec<String> {
     let mut lost = Vec::new();
-    if settings.has_point_in_time_recovery() {
-        lost.push("point-in-time recovery is on in the source".to_owned());
-    }
     if settings.resource_policy.is_some() {
-        lost.push("resource policy".to_owned());
+        lost.push("resource policy: it names principals and ARNs of the source".to_owned());
     }
-    lost.extend(settings.kinesis_streams().into_iter().map(|stream| format!("Kinesis destination {stream}")));
-    if settings.has_contributor_insights() {
-        lost.push("Contributor Insights is on in the source".to_owned());
+    let scaled = settings.auto_scaling.as_ref().map_or(0, |scaling| scaling.scalable_targets.len());
+    if scaled > 0 {
+        lost.push(format!(
+            "auto scaling of {scaled} dimensions: register them with Application Auto Scaling"
+        ));
     }
-    let tags = settings.tags().into_iter().filter(|(key, _)| is_reserved(key));
+    let tags = settings.tags().into_iter().filter(|(key, _)| is_reserved_tag(key));
     lost.extend(tags.map(|(key, _)| format!("tag {key}: the prefix is reserved")));
-    lost.extend(settings.not_readable.iter().map(unknown));
     lost
 }
 
@@ -164,8 +212,4 @@ fn unknown(setting: &NotReadable) -> String {
         }
         None => format!("{}: not in the backup ({})", setting.setting, setting.reason),
     }
-}
-
-fn is_reserved(key: &str) -> bool {
-    RESERVED_TAGS.iter().any(|prefix| key.starts_with(prefix))
 }

@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+/// Of as many days point-in-time recovery is at most, and where nothing else was said (DynamoDB API Reference,
+/// “PointInTimeRecoverySpecification”).
+pub const MOST_RECOVERY_DAYS: u32 = 35;
+
 /// The settings of a table, each as the JSON that DynamoDB sent. One is absent where the table has none, and
 /// where it could not be read; then it is in the list.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -27,8 +31,30 @@ pub struct TableSettings {
     /// The `KinesisDataStreamDestinations` of DescribeKinesisStreamingDestination's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kinesis_destinations: Option<Box<RawValue>>,
+    /// What Application Auto Scaling has of the table and its indexes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_scaling: Option<AutoScaling>,
     #[serde(rename = "not_readable", default)]
     pub not_readable: Vec<NotReadable>,
+}
+
+/// What Application Auto Scaling has of a table and its indexes, each as the JSON that it sent
+/// (`ScalableTargets`, `ScalingPolicies` and `ScheduledActions` of the answers of DescribeScalableTargets,
+/// DescribeScalingPolicies and DescribeScheduledActions).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AutoScaling {
+    pub scalable_targets: Vec<Box<RawValue>>,
+    pub scaling_policies: Vec<Box<RawValue>>,
+    pub scheduled_actions: Vec<Box<RawValue>>,
+}
+
+/// A Kinesis data stream that a table's changes go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KinesisDestination {
+    pub stream_arn: String,
+    /// `MILLISECOND` or `MICROSECOND`, where it was told.
+    pub precision: Option<String>,
 }
 
 /// A setting that DynamoDB did not tell.
@@ -43,6 +69,14 @@ pub struct NotReadable {
 }
 
 impl TableSettings {
+    /// Adds what another service told.
+    pub fn add_scaling(&mut self, told: Result<Option<AutoScaling>, NotReadable>) {
+        match told {
+            Ok(scaling) => self.auto_scaling = scaling,
+            Err(reason) => self.not_readable.push(reason),
+        }
+    }
+
     /// The attribute by which items expire, where time to live is on (DynamoDB API Reference,
     /// “TimeToLiveDescription”).
     pub fn time_to_live_attribute(&self) -> Option<String> {
@@ -51,10 +85,12 @@ impl TableSettings {
             .then(|| described["AttributeName"].as_str().map(str::to_owned))?
     }
 
-    /// Whether point-in-time recovery is on (DynamoDB API Reference, “PointInTimeRecoveryDescription”).
-    pub fn has_point_in_time_recovery(&self) -> bool {
-        let described = read(self.continuous_backups.as_deref());
-        described["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+    /// The days that the table can be restored to any second of, where point-in-time recovery is on; 35 where it
+    /// was not told (DynamoDB API Reference, “PointInTimeRecoveryDescription”).
+    pub fn recovery_days(&self) -> Option<u32> {
+        let described = &read(self.continuous_backups.as_deref())["PointInTimeRecoveryDescription"];
+        let days = described["RecoveryPeriodInDays"].as_u64().and_then(|days| u32::try_from(days).ok());
+        (described["PointInTimeRecoveryStatus"] == "ENABLED").then(|| days.unwrap_or(MOST_RECOVERY_DAYS))
     }
 
     /// The tags (key, value), in the order DynamoDB gave them.
@@ -76,15 +112,29 @@ impl TableSettings {
         is_one_of(&described["ContributorInsightsStatus"], &["ENABLED", "ENABLING"])
     }
 
-    /// The ARNs of the Kinesis data streams that the table's changes go to (DynamoDB API Reference,
+    /// The Kinesis data streams that the table's changes go to (DynamoDB API Reference,
     /// “KinesisDataStreamDestination”).
-    pub fn kinesis_streams(&self) -> Vec<String> {
+    pub fn kinesis_destinations(&self) -> Vec<KinesisDestination> {
         let described = read(self.kinesis_destinations.as_deref());
         let destinations = described.as_array().into_iter().flatten();
         let on = ["ACTIVE", "ENABLING", "UPDATING"];
         let on = destinations.filter(|destination| is_one_of(&destination["DestinationStatus"], &on));
-        on.filter_map(|destination| destination["StreamArn"].as_str().map(str::to_owned)).collect()
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        on.filter_map(|destination| {
+            let precision = text(&destination["ApproximateCreationDateTimePrecision"]);
+            Some(KinesisDestination { stream_arn: text(&destination["StreamArn"])?, precision })
+        })
+        .collect()
     }
+}
+
+/// Begin the tags that a table is not given from another: AWS's own (DynamoDB Developer Guide, “Tagging
+/// restrictions in DynamoDB”), and those that say whose copy a table is.
+const RESERVED_TAGS: [&str; 2] = ["aws:", "dynamodb-backup:"];
+
+/// Whether a tag is not for other tables.
+pub fn is_reserved_tag(key: &str) -> bool {
+    RESERVED_TAGS.iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// What lies in the archive was JSON when it was put there; what is absent reads as null.
@@ -111,7 +161,8 @@ mod tests {
         let on = settings(json!({
             "TimeToLive": { "TimeToLiveStatus": "ENABLING", "AttributeName": "expires" },
             "ContinuousBackups": { "ContinuousBackupsStatus": "ENABLED",
-                "PointInTimeRecoveryDescription": { "PointInTimeRecoveryStatus": "ENABLED" } },
+                "PointInTimeRecoveryDescription": { "PointInTimeRecoveryStatus": "ENABLED",
+                    "RecoveryPeriodInDays": 7 } },
             "Tags": [{ "Key": "team", "Value": "shop" }],
             "ContributorInsights": { "ContributorInsightsStatus": "ENABLED" },
             "KinesisDestinations": [
@@ -120,9 +171,10 @@ mod tests {
             ],
         }));
         assert_eq!(on.time_to_live_attribute().as_deref(), Some("expires"));
-        assert!(on.has_point_in_time_recovery() && on.has_contributor_insights());
+        assert_eq!((on.recovery_days(), on.has_contributor_insights()), (Some(7), true));
         assert_eq!(on.tags(), [("team".to_owned(), "shop".to_owned())]);
-        assert_eq!(on.kinesis_streams(), ["arn:one"]);
+        let streams: Vec<_> = on.kinesis_destinations().into_iter().map(|one| one.stream_arn).collect();
+        assert_eq!(streams, ["arn:one"]);
 
         let off = settings(json!({
             "TimeToLive": { "TimeToLiveStatus": "DISABLING", "AttributeName": "expires" },
@@ -133,8 +185,8 @@ mod tests {
         }));
         for off in [off, settings(json!({}))] {
             assert_eq!(off.time_to_live_attribute(), None);
-            assert!(!off.has_point_in_time_recovery() && !off.has_contributor_insights());
-            assert!(off.tags().is_empty() && off.kinesis_streams().is_empty());
+            assert_eq!((off.recovery_days(), off.has_contributor_insights()), (None, false));
+            assert!(off.tags().is_empty() && off.kinesis_destinations().is_empty());
         }
     }
 

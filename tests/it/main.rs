@@ -6,12 +6,15 @@ mod bad_input;
 mod commands;
 #[path = "../../examples/quickstart/compare.rs"]
 mod compare;
+mod dispositions;
+mod drift;
 mod duplicates;
 mod evidence;
 mod format;
 mod guards;
 mod hand_over;
 mod harness;
+mod inventory;
 mod nights;
 mod pace;
 mod pipeline;

@@ -75,7 +75,7 @@ async fn every_setting_of_a_table_lies_in_the_archive_as_dynamodb_tells_it() {
     let shown = world.run(&["show", &run, "--table", "sessions"]).await.expect_code(0).stdout;
     for line in [
         "expiry    time to live is on, by attribute expires",
-        "recovery  point-in-time recovery is on",
+        "recovery  point-in-time recovery is on, for 35 days",
         "team=shop",
     ] {
         assert!(shown.contains(line), "{line}: {shown}");
@@ -101,7 +101,10 @@ async fn a_setting_that_may_not_be_read_is_named_with_its_permission_and_fails_n
         ("ContributorInsights", "DescribeContributorInsights"),
         ("KinesisDestinations", "DescribeKinesisStreamingDestination"),
     ];
-    let expected = expected.map(|(setting, action)| (json!(setting), json!(format!("dynamodb:{action}"))));
+    let mut expected = expected.map(|(setting, action)| (setting, format!("dynamodb:{action}"))).to_vec();
+    expected.push(("AutoScaling", "application-autoscaling:DescribeScalableTargets".to_owned()));
+    let expected: Vec<_> =
+        expected.into_iter().map(|(setting, action)| (json!(setting), json!(action))).collect();
     assert_eq!(named, expected.iter().map(|(setting, action)| (setting, action)).collect::<Vec<_>>());
     let reason = missing[0]["reason"].as_str().expect("a text");
     assert!(reason.contains("table sessions") && reason.contains("not authorized"), "{reason}");
@@ -150,10 +153,12 @@ async fn stream_and_time_to_live_are_enabled_when_the_items_are_there_and_the_re
     world.aws.clear_calls();
     let restored = restore(&world, &run, &again).await;
 
-    let enabled = json!(["stream (NEW_IMAGE)", "time to live (attribute expires)"]);
+    let enabled =
+        json!(
+            ["point-in-time recovery (35 days)", "stream (NEW_IMAGE)", "time to live (attribute expires)",]
+        );
     let lost = json!([
-        "point-in-time recovery is on in the source",
-        "resource policy",
+        "resource policy: it names principals and ARNs of the source",
         "tag dynamodb-backup:source-arn: the prefix is reserved",
     ]);
     assert_eq!((&restored["enabled"], &restored["not_restored"]), (&enabled, &lost));
@@ -232,7 +237,10 @@ async fn settings_are_enabled_although_answers_are_lost_and_the_table_is_busy() 
         _ => None,
     });
     let restored = restore(&world, &run, &["--table", "sessions", "--to", "again"]).await;
-    let enabled = json!(["stream (NEW_IMAGE)", "time to live (attribute expires)"]);
+    let enabled =
+        json!(
+            ["point-in-time recovery (35 days)", "stream (NEW_IMAGE)", "time to live (attribute expires)",]
+        );
     assert_eq!(restored["enabled"], enabled);
     assert_eq!((world.count_calls("UpdateTable"), world.count_calls("UpdateTimeToLive")), (2, 3));
 }

@@ -1,4 +1,4 @@
-//! A table's settings beyond DescribeTable: read one by one, and enabled one by one.
+//! A table's settings beyond DescribeTable: read one by one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::operation::{
     describe_continuous_backups, describe_contributor_insights, describe_kinesis_streaming_destination,
     describe_time_to_live, get_resource_policy, list_tags_of_resource,
 };
-use aws_sdk_dynamodb::types::{StreamSpecification, StreamViewType, TimeToLiveSpecification};
 use aws_smithy_runtime_api::client::interceptors::context::Output;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -20,7 +19,7 @@ use tokio::time::Instant;
 
 use super::{RawCall, Tables, code, failure, json as bytes_of};
 use crate::error::{Context, Error, Result};
-use crate::schema::settings::{NotReadable, TableSettings};
+use crate::schema::settings::{KinesisDestination, NotReadable, TableSettings};
 use crate::table::TableName;
 
 /// ListTagsOfResource and DescribeContinuousBackups may be called ten times a second for an account (DynamoDB
@@ -65,6 +64,7 @@ impl Tables {
             resource_policy: found.take("ResourcePolicy", self.resource_policy(table_arn).await)?,
             contributor_insights: found.take("ContributorInsights", self.insights(table).await)?,
             kinesis_destinations: found.take("KinesisDestinations", self.kinesis(table).await)?,
+            auto_scaling: None,
             not_readable: found.not_readable,
         })
     }
@@ -120,6 +120,19 @@ impl Tables {
         parsed(&answer).map(Some)
     }
 
+    /// The days of a table's point-in-time recovery; none where it is off.
+    pub async fn recovery_days(&self, table: &TableName) -> Result<Option<u32>> {
+        self.turns.take().await;
+        let continuous_backups = self.continuous_backups(table).await.map_err(|refusal| refusal.error)?;
+        Ok(TableSettings { continuous_backups, ..TableSettings::default() }.recovery_days())
+    }
+
+    /// The Kinesis data streams that a table's changes go to.
+    pub async fn kinesis_destinations(&self, table: &TableName) -> Result<Vec<KinesisDestination>> {
+        let kinesis_destinations = self.kinesis(table).await.map_err(|refusal| refusal.error)?;
+        Ok(TableSettings { kinesis_destinations, ..TableSettings::default() }.kinesis_destinations())
+    }
+
     /// (DynamoDB API Reference, “DescribeKinesisStreamingDestination”)
     async fn kinesis(&self, table: &TableName) -> Answer<Box<RawValue>> {
         let (name, body) = (table.as_str(), json!({ "TableName": table }));
@@ -127,31 +140,6 @@ impl Tables {
             DescribeKinesisStreamingDestination, DescribeKinesisStreamingDestinationOutput,
             table_name: name, body)?;
         Ok(members(&answer)?.remove("KinesisDataStreamDestinations"))
-    }
-
-    /// Lets items expire by an attribute (DynamoDB API Reference, “UpdateTimeToLive”).
-    pub async fn enable_time_to_live(&self, table: &TableName, attribute: &str) -> Result<()> {
-        let step = || format!("enable time to live of table {table}");
-        let wanted = TimeToLiveSpecification::builder().enabled(true).attribute_name(attribute).build();
-        let wanted = wanted.map_err(|error| Error::permanent(step()).with_source(error))?;
-        let request = self.control.update_time_to_live().table_name(table.as_str());
-        match request.time_to_live_specification(wanted).send().await {
-            // The answer to an attempt before was lost.
-            Err(error) if error.message().is_some_and(|text| text.contains("already enabled")) => Ok(()),
-            Err(error) => Err(failure(&error, step())),
-            Ok(_) => Ok(()),
-        }
-    }
-
-    /// Begins to give a table a stream (DynamoDB API Reference, “UpdateTable”). It is `UPDATING` for a while.
-    pub async fn enable_stream(&self, table: &TableName, view: &str) -> Result<()> {
-        let step = || format!("enable the stream of table {table}");
-        let wanted = StreamSpecification::builder().stream_enabled(true);
-        let wanted = wanted.stream_view_type(StreamViewType::from(view)).build();
-        let wanted = wanted.map_err(|error| Error::permanent(step()).with_source(error))?;
-        let request = self.control.update_table().table_name(table.as_str());
-        let sent = request.stream_specification(wanted).send().await;
-        sent.map(drop).map_err(|error| failure(&error, step()))
     }
 }
 

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 /// One call: who did what to which resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// `dynamodb`, `s3`, `sqs`, `ssm` or `sts`.
+    /// `dynamodb`, `s3`, `sqs`, `ssm`, `sts` or `application-autoscaling`.
     pub service: &'static str,
     /// The API's name of the operation: `Scan`, `PutObject`, `ReceiveMessage`.
     pub action: String,

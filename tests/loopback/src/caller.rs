@@ -10,6 +10,7 @@ use crate::wire::Request;
 pub(crate) enum Service {
     DynamoDb,
     S3,
+    Scaling,
     Sqs,
     Ssm,
     Sts,
@@ -19,6 +20,7 @@ impl Service {
     fn signed_as(name: &str) -> Option<Self> {
         match name {
             "dynamodb" => Some(Self::DynamoDb),
+            "application-autoscaling" => Some(Self::Scaling),
             "s3" => Some(Self::S3),
             "sqs" => Some(Self::Sqs),
             "ssm" => Some(Self::Ssm),
@@ -32,6 +34,7 @@ impl Service {
         match self {
             Self::DynamoDb => "dynamodb",
             Self::S3 => "s3",
+            Self::Scaling => "application-autoscaling",
             Self::Sqs => "sqs",
             Self::Ssm => "ssm",
             Self::Sts => "sts",

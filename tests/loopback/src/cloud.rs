@@ -9,16 +9,18 @@ use crate::dynamodb::DynamoDb;
 use crate::fault::{self, Fault, Faults};
 use crate::iam::{self, Iam};
 use crate::s3::S3;
+use crate::scaling::Scaling;
 use crate::sqs::Sqs;
 use crate::ssm::Ssm;
 use crate::wire::{Refusal, Reply, Request};
-use crate::{dynamodb, s3, sqs, ssm, sts};
+use crate::{dynamodb, s3, scaling, sqs, ssm, sts};
 
 /// All services of all accounts.
 pub(crate) struct Cloud {
     pub(crate) iam: Iam,
     pub(crate) dynamodb: DynamoDb,
     pub(crate) s3: S3,
+    pub(crate) scaling: Scaling,
     pub(crate) sqs: Sqs,
     pub(crate) ssm: Ssm,
     pub(crate) recorder: Recorder,
@@ -41,6 +43,7 @@ impl Cloud {
             iam: Iam::default(),
             dynamodb: DynamoDb::default(),
             s3: S3::new(),
+            scaling: Scaling::default(),
             sqs: Sqs::new(endpoint),
             ssm: Ssm::default(),
             recorder: Recorder::default(),
@@ -104,6 +107,7 @@ impl Cloud {
         match service {
             Service::DynamoDb => self.dynamodb.answer(call, request.body, unprocessed).await,
             Service::S3 => self.s3.answer(call, request).await,
+            Service::Scaling => self.scaling.answer(call, &request.body),
             Service::Sqs => self.sqs.answer(call, &request.body).await,
             Service::Ssm => self.ssm.answer(call, &request.body),
             Service::Sts => sts::answer(&self.iam, caller, &request.body),
@@ -124,6 +128,7 @@ fn spoil(reply: Reply, fault: Option<&Fault>) -> Outcome {
 fn call_of(service: Service, caller: &Caller, request: &Request) -> Call {
     let (action, resource) = match service {
         Service::S3 => s3::target(request),
+        Service::Scaling => (json_action(request), scaling::resource(&request.body)),
         Service::Sts => sts::target(&request.body),
         Service::DynamoDb => (json_action(request), dynamodb::resource(&request.body)),
         Service::Sqs => (json_action(request), sqs::resource(&request.body)),

@@ -7,7 +7,7 @@ const STAGES: [&str; 4] = ["trigger", "export", "provision", "write"];
 const MAX_RECEIVE_COUNT: u32 = 5;
 
 /// All that the backup ever does in the source account.
-const READ_ONLY: [&str; 9] = [
+const READ_ONLY: [&str; 12] = [
     "dynamodb:ListTables",
     "dynamodb:DescribeTable",
     "dynamodb:Scan",
@@ -17,6 +17,9 @@ const READ_ONLY: [&str; 9] = [
     "dynamodb:GetResourcePolicy",
     "dynamodb:DescribeContributorInsights",
     "dynamodb:DescribeKinesisStreamingDestination",
+    "application-autoscaling:DescribeScalableTargets",
+    "application-autoscaling:DescribeScalingPolicies",
+    "application-autoscaling:DescribeScheduledActions",
 ];
 
 pub(crate) fn deploy(cloud: &Cloud) {

@@ -200,13 +200,16 @@ fn resource_arn(service: Service, call: &Call) -> String {
         Service::Ssm => {
             format!("arn:aws:ssm:{region}:{account}:parameter/{}", resource.trim_start_matches('/'))
         }
+        Service::Scaling => format!("arn:aws:application-autoscaling:{region}:{account}:scalable-target/*"),
         Service::Sts => resource.clone(),
     }
 }
 
 pub(crate) fn access_denied(service: Service, message: String) -> Refusal {
     match service {
-        Service::DynamoDb | Service::Ssm => Refusal::bad_request("AccessDeniedException", message),
+        Service::DynamoDb | Service::Ssm | Service::Scaling => {
+            Refusal::bad_request("AccessDeniedException", message)
+        }
         Service::Sqs => Refusal::new(403, "AccessDeniedException", message),
         Service::S3 | Service::Sts => Refusal::new(403, "AccessDenied", message),
     }
@@ -215,7 +218,9 @@ pub(crate) fn access_denied(service: Service, message: String) -> Refusal {
 fn unknown_key(service: Service) -> Refusal {
     let message = "The security token included in the request is invalid.";
     match service {
-        Service::DynamoDb | Service::Ssm => Refusal::bad_request("UnrecognizedClientException", message),
+        Service::DynamoDb | Service::Ssm | Service::Scaling => {
+            Refusal::bad_request("UnrecognizedClientException", message)
+        }
         Service::Sqs | Service::Sts => Refusal::new(403, "InvalidClientTokenId", message),
         Service::S3 => Refusal::new(
             403,
@@ -228,7 +233,7 @@ fn unknown_key(service: Service) -> Refusal {
 fn expired(service: Service) -> Refusal {
     let message = "The security token included in the request is expired";
     match service {
-        Service::DynamoDb | Service::Ssm | Service::Sqs => {
+        Service::DynamoDb | Service::Ssm | Service::Sqs | Service::Scaling => {
             Refusal::bad_request("ExpiredTokenException", message)
         }
         Service::Sts => Refusal::new(403, "ExpiredToken", message),

@@ -1,4 +1,4 @@
-//! Two AWS accounts on one loopback port: DynamoDB, S3, SQS, STS and SSM.
+//! Two AWS accounts on one loopback port: DynamoDB, S3, SQS, STS, SSM and Application Auto Scaling.
 //!
 //! Test equipment. One HTTP server answers real AWS clients; the SigV4 credential scope of each request
 //! says which service, region and account it is for. An access key of twelve digits is that account's root,
@@ -11,6 +11,7 @@
 //! call        the recorder                          fault   errors, lost answers, broken bodies
 //! dynamodb    dynoxide, one database per account and region, with AWS's ARNs and checksums
 //! s3          an in-memory store behind the s3s protocol crate; creation is atomic, every write is kept
+//! scaling     what was registered with Application Auto Scaling is told again
 //! sqs ssm sts small implementations of the calls the backup makes
 //! sample      tables and items to fill the source account with
 //! ```
@@ -27,6 +28,7 @@ mod iam;
 mod loopback;
 mod s3;
 pub mod sample;
+mod scaling;
 mod server;
 mod sqs;
 mod ssm;

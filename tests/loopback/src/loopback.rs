@@ -109,6 +109,17 @@ impl Loopback {
         self.cloud().dynamodb.call(account, region, action, body)
     }
 
+    /// One call of Application Auto Scaling in process, as [`dynamodb`](Self::dynamodb): it knows
+    /// `RegisterScalableTarget`, `PutScalingPolicy`, `PutScheduledAction` and what describes them.
+    ///
+    /// # Errors
+    ///
+    /// The message of the refusal.
+    pub fn scaling(&self, account: &str, region: &str, action: &str, body: &Value) -> Result<Value, String> {
+        let answer = self.cloud().scaling.perform(account, region, action, body);
+        answer.map_err(|refusal| refusal.message)
+    }
+
     /// A bucket as a test sees it, whoever owns it. A name that does not exist is an empty bucket.
     pub fn bucket(&self, name: &str) -> BucketView {
         self.cloud().s3.view(name)

@@ -84,7 +84,7 @@ impl Refusal {
             }
             Service::Sqs => Reply::new(status, AMZ_JSON_1_0, self.json("com.amazonaws.sqs#"))
                 .with("x-amzn-query-error", &self.query_error()),
-            Service::Ssm => Reply::new(status, AMZ_JSON_1_1, self.json("")),
+            Service::Ssm | Service::Scaling => Reply::new(status, AMZ_JSON_1_1, self.json("")),
             Service::Sts => Reply::new(status, "text/xml", self.sts_xml()),
             Service::S3 => Reply::new(status, "application/xml", self.s3_xml()),
         }

@@ -16,8 +16,12 @@ pub(super) struct Extras(RwLock<HashMap<String, Settings>>);
 
 #[derive(Clone, Default)]
 struct Settings {
-    point_in_time_recovery: bool,
+    /// The days that can be gone back to; none while it is off.
+    recovery_days: Option<u32>,
     policy: Option<String>,
+    has_contributor_insights: bool,
+    /// The ARNs of Kinesis data streams.
+    streams: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -25,12 +29,15 @@ struct Settings {
 struct Input {
     policy: Option<String>,
     point_in_time_recovery_specification: Recovery,
+    stream_arn: String,
+    contributor_insights_action: String,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Recovery {
     point_in_time_recovery_enabled: bool,
+    recovery_period_in_days: Option<u32>,
 }
 
 impl Extras {
@@ -42,8 +49,10 @@ impl Extras {
             "GetResourcePolicy" => get_policy,
             "PutResourcePolicy" => put_policy,
             "DeleteResourcePolicy" => delete_policy,
-            "DescribeKinesisStreamingDestination" => no_streaming_destination,
-            "DescribeContributorInsights" => no_contributor_insights,
+            "DescribeKinesisStreamingDestination" => describe_streaming,
+            "EnableKinesisStreamingDestination" => enable_streaming,
+            "DescribeContributorInsights" => describe_insights,
+            "UpdateContributorInsights" => update_insights,
             _ => return None,
         };
         Some(self.change(body, database, perform))
@@ -67,16 +76,21 @@ impl Extras {
 type Action = fn(&mut Settings, &str, Input) -> Result<Value, Refusal>;
 
 fn describe_backups(settings: &mut Settings, _table: &str, _input: Input) -> Result<Value, Refusal> {
-    let status = if settings.point_in_time_recovery { "ENABLED" } else { "DISABLED" };
+    let recovery = match settings.recovery_days {
+        Some(days) => json!({ "PointInTimeRecoveryStatus": "ENABLED", "RecoveryPeriodInDays": days }),
+        None => json!({ "PointInTimeRecoveryStatus": "DISABLED" }),
+    };
     Ok(json!({ "ContinuousBackupsDescription": {
         "ContinuousBackupsStatus": "ENABLED",
-        "PointInTimeRecoveryDescription": { "PointInTimeRecoveryStatus": status },
+        "PointInTimeRecoveryDescription": recovery,
     }}))
 }
 
+/// Without a number of days it is 35 (DynamoDB API Reference, “PointInTimeRecoverySpecification”).
 fn update_backups(settings: &mut Settings, table: &str, input: Input) -> Result<Value, Refusal> {
-    settings.point_in_time_recovery =
-        input.point_in_time_recovery_specification.point_in_time_recovery_enabled;
+    let wanted = input.point_in_time_recovery_specification;
+    let days = wanted.recovery_period_in_days.unwrap_or(35);
+    settings.recovery_days = wanted.point_in_time_recovery_enabled.then_some(days);
     describe_backups(settings, table, Input::default())
 }
 
@@ -100,12 +114,34 @@ fn delete_policy(settings: &mut Settings, _table: &str, _input: Input) -> Result
     Ok(json!({}))
 }
 
-fn no_streaming_destination(_settings: &mut Settings, table: &str, _input: Input) -> Result<Value, Refusal> {
-    Ok(json!({ "TableName": table, "KinesisDataStreamDestinations": [] }))
+fn describe_streaming(settings: &mut Settings, table: &str, _input: Input) -> Result<Value, Refusal> {
+    let active = |arn| json!({ "StreamArn": arn, "DestinationStatus": "ACTIVE" });
+    let destinations: Vec<Value> = settings.streams.iter().map(active).collect();
+    Ok(json!({ "TableName": table, "KinesisDataStreamDestinations": destinations }))
 }
 
-fn no_contributor_insights(_settings: &mut Settings, table: &str, _input: Input) -> Result<Value, Refusal> {
-    Ok(json!({ "TableName": table, "ContributorInsightsStatus": "DISABLED" }))
+/// At most two (DynamoDB Developer Guide, “Service quotas”). One that is there already is refused.
+fn enable_streaming(settings: &mut Settings, table: &str, input: Input) -> Result<Value, Refusal> {
+    if settings.streams.contains(&input.stream_arn) {
+        let message =
+            format!("Table is not in a valid state to enable Kinesis Streaming Destination: {table}");
+        return Err(Refusal::bad_request("ValidationException", message));
+    }
+    if settings.streams.len() == 2 {
+        return Err(Refusal::bad_request("LimitExceededException", "Too many destinations".to_owned()));
+    }
+    settings.streams.push(input.stream_arn.clone());
+    Ok(json!({ "TableName": table, "StreamArn": input.stream_arn, "DestinationStatus": "ENABLING" }))
+}
+
+fn describe_insights(settings: &mut Settings, table: &str, _input: Input) -> Result<Value, Refusal> {
+    let status = if settings.has_contributor_insights { "ENABLED" } else { "DISABLED" };
+    Ok(json!({ "TableName": table, "ContributorInsightsStatus": status }))
+}
+
+fn update_insights(settings: &mut Settings, table: &str, input: Input) -> Result<Value, Refusal> {
+    settings.has_contributor_insights = input.contributor_insights_action == "ENABLE";
+    describe_insights(settings, table, Input::default())
 }
 
 fn must_exist(database: &Database, table: &str) -> Result<(), Failure> {

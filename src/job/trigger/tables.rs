@@ -1,0 +1,205 @@
+//! The tables of a run: looked at, planned and started.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
+use super::Start;
+use crate::archive::FORMAT_VERSION;
+use crate::archive::record::{Run, Table, TableRecord};
+use crate::aws::scaling::Scalings;
+use crate::config::PaceOptions;
+use crate::environment::SourceAccount;
+use crate::error::{Error, Kind, Result};
+use crate::item;
+use crate::job::Lease;
+use crate::plan::Plan;
+use crate::rate::{Capacity, Direction, table_rate};
+use crate::reconcile::{self, Event};
+use crate::schema::TableDefinition;
+use crate::schema::settings::NotReadable;
+use crate::table::TableName;
+
+/// Tables planned at once: DescribeTable shares the control plane's request rate with everyone.
+const PLANNED_AT_ONCE: usize = 8;
+
+impl Start<'_> {
+    /// Describes every table of the run, then plans them and enqueues their first jobs, one after the other, the
+    /// largest first: what DynamoDB tells of a table's settings, it tells of few tables a second.
+    pub(super) async fn start_tables(&self, lease: &Lease, run: &Run) -> Result<()> {
+        let source = self.environment.source_of(run).await?;
+        let described: Vec<_> = run.tables.iter().map(|table| self.describe(lease, source, table)).collect();
+        let described = stream::iter(described).buffered(PLANNED_AT_ONCE).collect().await;
+        let mut tables: Vec<Described> =
+            self.settle(lease, &run.tables, described).await?.into_iter().flatten().collect();
+        tables.sort_by_key(|table| std::cmp::Reverse(table.definition().table_size_bytes));
+        let names: Vec<TableName> = tables.iter().map(|table| table.name().clone()).collect();
+        let is_new = |table: &Described| matches!(table, Described::New { .. });
+        let scalings =
+            if tables.iter().any(is_new) { Some(source.scaling.of_all_tables().await) } else { None };
+        let source = (source, scalings.as_ref());
+        let started: Vec<_> = tables.into_iter().map(|table| self.start(lease, run, source, table)).collect();
+        let started = stream::iter(started).buffered(PLANNED_AT_ONCE).try_collect().await?;
+        self.settle(lease, &names, started).await.map(drop)
+    }
+
+    /// What has come of the tables of these names. One that could not be looked at does not hold up the others;
+    /// when none could, the fault is not theirs.
+    async fn settle<T>(&self, lease: &Lease, names: &[TableName], tried: Vec<Result<T>>) -> Result<Vec<T>> {
+        lease.check()?;
+        let all_failed = tried.iter().all(Result::is_err);
+        let mut settled = Vec::new();
+        for (name, tried) in names.iter().zip(tried) {
+            match tried {
+                Ok(done) => settled.push(done),
+                Err(error) if all_failed => return Err(error),
+                Err(error) => self.skip_table(name, format!("{error:#}")).await?,
+            }
+        }
+        Ok(settled)
+    }
+
+    /// Looks at a table; `None` when it has its result already, or cannot be backed up now, which is its result.
+    async fn describe(
+        &self,
+        lease: &Lease,
+        source: &SourceAccount,
+        name: &TableName,
+    ) -> Result<Option<Described>> {
+        lease.check()?;
+        let archive = &self.environment.archive;
+        if archive.exists(&archive.layout().result(&self.id, name)).await? {
+            return Ok(None);
+        }
+        if let Some(table) = archive.table(&self.id, name).await? {
+            return Ok(Some(Described::Planned(table)));
+        }
+        match self.describe_new(source, name).await {
+            Err(error) if error.kind() == Kind::Permanent => {
+                self.skip_table(name, format!("{error:#}")).await?;
+                Ok(None)
+            }
+            described => described.map(Some),
+        }
+    }
+
+    /// # Errors
+    /// Permanent when the table cannot be backed up now, with the reason.
+    async fn describe_new(&self, source: &SourceAccount, name: &TableName) -> Result<Described> {
+        let missing = || Error::permanent(format!("table {name} does not exist in the source account"));
+        let json = source.tables.describe(name).await?.ok_or_else(missing)?;
+        let definition: Box<TableDefinition> = serde_json::from_str(json.get()).map_err(|error| {
+            Error::permanent(format!("read the definition of table {name}")).with_source(error)
+        })?;
+        if let Some(reason) = definition.unavailable() {
+            return Err(Error::permanent(reason));
+        }
+        definition.key()?;
+        Ok(Described::New { name: name.clone(), json, definition })
+    }
+
+    /// Plans a table and enqueues its first jobs. The inner error is that of a table that could not be planned.
+    async fn start(
+        &self,
+        lease: &Lease,
+        run: &Run,
+        source: (&SourceAccount, Option<&Scalings>),
+        table: Described,
+    ) -> Result<Result<()>> {
+        lease.check()?;
+        let table = match self.plan_table(source, table).await {
+            Ok(table) => table,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (segments, items) = (table.plan.segments, table.definition.item_count);
+        self.environment.progress.table_planned(&self.id, &table.name, segments, items);
+        reconcile::table(self.environment, run, &table, Event::Started).await.map(Ok)
+    }
+
+    /// Writes a table's `table.json`, unless it is there; where another worker was first, its plan is the plan.
+    async fn plan_table(
+        &self,
+        (source, scalings): (&SourceAccount, Option<&Scalings>),
+        table: Described,
+    ) -> Result<Arc<Table>> {
+        let (name, json, definition) = match table {
+            Described::Planned(table) => return Ok(table),
+            Described::New { name, json, definition } => (name, json, definition),
+        };
+        let mut settings = source.tables.settings(&name, &definition.table_arn).await?;
+        scalings.into_iter().for_each(|scalings| settings.add_scaling(scalings.of(&name)));
+        self.warn_of(&name, &settings.not_readable);
+        let record = TableRecord {
+            version: FORMAT_VERSION,
+            target: TableName::parse(&format!("{}{name}", self.source.target_prefix))?,
+            table: name,
+            plan: plan(&definition, &self.environment.config.pace),
+            compression: self.environment.config.options.compression,
+            described_at: Timestamp::now(),
+            settings: Some(settings),
+            definition: json,
+        };
+        let archive = &self.environment.archive;
+        archive.create_table(&self.id, &record).await?;
+        let table = archive.table(&self.id, &record.table).await?;
+        table.ok_or_else(|| {
+            Error::retryable(format!(
+                "the plan of table {} is not there, although it was just written",
+                record.table
+            ))
+        })
+    }
+
+    fn warn_of(&self, name: &TableName, not_readable: &[NotReadable]) {
+        let Some(first) = not_readable.first() else { return };
+        let settings: Vec<&str> = not_readable.iter().map(|one| one.setting.as_str()).collect();
+        let settings = settings.join(", ");
+        tracing::warn!(run.id = %self.id, table.name = %name, settings, "not in the archive: {}", first.reason);
+    }
+}
+
+/// A table of the run that is to be started.
+enum Described {
+    /// It has its plan already.
+    Planned(Arc<Table>),
+    New {
+        name: TableName,
+        json: Box<RawValue>,
+        definition: Box<TableDefinition>,
+    },
+}
+
+impl Described {
+    fn name(&self) -> &TableName {
+        match self {
+            Self::Planned(table) => &table.name,
+            Self::New { name, .. } => name,
+        }
+    }
+
+    fn definition(&self) -> &TableDefinition {
+        match self {
+            Self::Planned(table) => &table.definition,
+            Self::New { definition, .. } => definition,
+        }
+    }
+}
+
+fn plan(definition: &TableDefinition, pace: &PaceOptions) -> Plan {
+    let age = definition.created_at().map(|created| Timestamp::now().duration_since(created));
+    let age = age.and_then(|age| Duration::try_from(age).ok());
+    let of_lanes = |lanes| Plan::new(definition.table_size_bytes, definition.item_count, age, lanes);
+    let lanes = of_lanes(pace.lanes).lanes;
+    let rate =
+        |budget, direction| table_rate(budget, direction, Capacity::of(definition, direction), lanes) as u64;
+    let read_units = rate(pace.read_budget, Direction::Read);
+    let write_units = rate(pace.write_budget, Direction::Write);
+    // With less than a unit a second a lane would stand still.
+    let lanes = u64::from(lanes).min(read_units).min(write_units);
+    let plan = of_lanes(u32::try_from(lanes).unwrap_or(pace.lanes));
+    let item_units = item::write_units(definition.item_bytes().unwrap_or_default() as u64);
+    plan.within_budgets(read_units, write_units, item_units)
+}
