@@ -200,16 +200,21 @@ async fn sum_up(
         digest: written().map(|marker| marker.digest).sum(),
         parts: exported.iter().map(|marker| marker.parts.len() as u64).sum(),
         archive_bytes: exported.iter().map(Exported::bytes).sum(),
-        read_units: exported.iter().map(|marker| marker.consumed_units).sum(),
-        copy_read_units: written().map(|marker| marker.read_units).sum(),
-        write_units: written().map(|marker| marker.consumed_units).sum::<f64>()
-            + deleted.iter().map(|marker| marker.consumed_units).sum::<f64>(),
+        read_units: total(exported.iter().map(|marker| marker.consumed_units)),
+        copy_read_units: total(written().map(|marker| marker.read_units)),
+        write_units: total(written().map(|marker| marker.consumed_units))
+            + total(deleted.iter().map(|marker| marker.consumed_units)),
         rewrite_units: written().map(|marker| marker.rewrite_units).sum(),
         scan: exported.iter().map(|marker| marker.scan).reduce(Window::union),
         provision,
         drift: drift.unwrap_or_default(),
         finished_at: Timestamp::now(),
     })
+}
+
+/// The sum of no floating-point numbers is −0 in Rust, which no report should say.
+fn total(units: impl Iterator<Item = f64>) -> f64 {
+    units.sum::<f64>() + 0.0
 }
 
 /// The write markers of a table, by segment.

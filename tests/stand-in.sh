@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # The program against an AWS stand-in that is not ours, to which nothing but its environment points it: two
-# accounts are set up, one `run` backs up the tables of one into the other, and boto3 compares every item.
+# accounts are set up, one `run` backs up the tables of one into the other, and boto3 compares every item and the
+# settings.
 #
-#   tests/stand-in.sh [ministack|localstack]
+#   tests/stand-in.sh [ministack|localstack|dynamodb-local]
 #
 # ministack needs Python 3.10 and checks trust policies, external ids and the policies of roles. LocalStack checks
-# none of them, needs Python 3.12, npm and Java 17, and listens on all interfaces while it runs. A stand-in that
-# cannot be installed here is reported as skipped. What was installed is kept in the user's cache directory.
+# none of them, needs Python 3.12, npm and Java 17, and listens on all interfaces while it runs. DynamoDB Local is AWS's
+# own engine, needs npm and Java 17, and listens on all interfaces too. It is DynamoDB alone and knows no accounts, so
+# all else comes from tests/loopback, and the copies have another name. Nor does it know tags, without which a copy
+# is nobody's and is not written: there the run has to archive every table and refuse every copy, and each table is
+# restored from the archive and compared. A stand-in that cannot be installed here is reported as skipped. What was installed is kept in the user's cache directory.
 # BINARY names the program to test; without it, it is built unless target/debug has it.
 set -euo pipefail
 
@@ -21,7 +25,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 case "$stand_in" in
   ministack) home="$cache/ministack-$MINISTACK" ;;
   localstack) home="$cache/localstack-$LOCALSTACK" ;;
-  *) echo "usage: tests/stand-in.sh [ministack|localstack]" >&2; exit 64 ;;
+  dynamodb-local) home="$cache/${DYNAMODB_LOCAL/@/-}" ;;
+  *) echo "usage: tests/stand-in.sh [ministack|localstack|dynamodb-local]" >&2; exit 64 ;;
 esac
 
 work="$(mktemp -d)"
@@ -66,6 +71,12 @@ JAVA
   chmod +x "$lib/java/21/bin/java"
 }
 
+install_dynamodb-local() {
+  first_that_works java >/dev/null || { echo "Java is missing"; return 1; }
+  python3 -m venv venv && venv/bin/pip install --quiet "boto3==$BOTO3" || return
+  npm pack "$DYNAMODB_LOCAL" && tar xzf amplify-dynamodb-simulator-*.tgz
+}
+
 first_that_works() {
   local name
   for name; do
@@ -86,6 +97,13 @@ start_localstack() {
     DYNAMODB_HEAP_SIZE=1g exec "$home/venv/bin/python" -m localstack.runtime.main
 }
 
+start_dynamodb-local() {
+  "${binary%/*}/loopback-aws" --port "$port" &
+  cd "$home/package/emulator"
+  exec java -Xmx1g -Djava.library.path=./DynamoDBLocal_lib -jar DynamoDBLocal.jar -inMemory -sharedDb \
+    -disableTelemetry -port "$dynamodb_port"
+}
+
 if [ ! -e "$home/installed" ]; then
   echo "installing $stand_in ..."
   rm -rf "$home" && mkdir -p "$home"
@@ -101,7 +119,14 @@ if [ -z "${BINARY:-}" ] && [ ! -x "$binary" ]; then
   cargo build --locked --manifest-path "$root/Cargo.toml" --bin dynamodb-backup
 fi
 
-port="$("$home/venv/bin/python" -c 'import socket; print(socket.create_server(("127.0.0.1", 0)).getsockname()[1])')"
+if [ "$stand_in" = dynamodb-local ] && [ ! -x "${binary%/*}/loopback-aws" ]; then
+  cargo build --locked --manifest-path "$root/Cargo.toml" --package loopback-aws
+fi
+
+free_port() {
+  "$home/venv/bin/python" -c 'import socket; print(socket.create_server(("127.0.0.1", 0)).getsockname()[1])'
+}
+port="$(free_port)" dynamodb_port="$(free_port)"
 set -m # each job leads a process group
 "start_$stand_in" >"$work/server.log" 2>&1 &
 server=$!
@@ -112,20 +137,48 @@ environment=(
   "PATH=$PATH" "HOME=$work"
   "AWS_ENDPOINT_URL=http://127.0.0.1:$port" "AWS_REGION=$REGION"
   "AWS_ACCESS_KEY_ID=$BACKUP_ACCOUNT" AWS_SECRET_ACCESS_KEY=stand-in
-  "BACKUP_ROLE_ARN=arn:aws:iam::$SOURCE_ACCOUNT:role/dynamodb-backup-source" BACKUP_EXTERNAL_ID=stand-in-external-id
+  "BACKUP_ROLE_ARN=arn:aws:iam::$SOURCE_ACCOUNT:role/dynamodb-backup-source" BACKUP_EXTERNAL_ID=loopback-external-id
   BACKUP_BUCKET=dynamodb-backup-archive "BACKUP_LOG=${BACKUP_LOG:-info}"
 )
+if [ "$stand_in" = dynamodb-local ]; then
+  environment+=(
+    "AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:$dynamodb_port" BACKUP_TARGET_PREFIX=copy- "BACKUP_EXCLUDE=copy-*"
+  )
+fi
 helper() { env -i "${environment[@]}" "$home/venv/bin/python" "$root/tests/stand_in.py" "$1"; }
 
 echo "$stand_in at http://127.0.0.1:$port: setting up two accounts ..."
 helper deploy || { tail -n 20 "$work/server.log"; fail "it could not be set up"; }
 
-echo "dynamodb-backup run --output json"
-code=0
-env -i "${environment[@]}" timeout 600 "$binary" run --output json >"$work/run.json" 2>"$work/run.log" || code=$?
-if [ "$code" != 0 ]; then
-  cat "$work/run.log" "$work/run.json"
-  fail "the run ended with exit code $code"
+# Runs the program, and fails unless it ends with this exit code.
+program() {
+  local expected=$1 code=0
+  shift
+  echo "dynamodb-backup $*"
+  env -i "${environment[@]}" timeout 600 "$binary" "$@" >"$work/out" 2>"$work/log" || code=$?
+  if [ "$code" != "$expected" ]; then
+    cat "$work/log" "$work/out"
+    fail "it ended with exit code $code"
+  fi
+}
+
+restore_each() {
+  local name run
+  run="$(grep -o '"run":"[^"]*"' "$work/out" | head -n 1 | cut -d '"' -f 4)"
+  grep -c 'Tagging is not currently supported in DynamoDB Local' "$work/out" >/dev/null \
+    || fail "the copies were refused for another reason"
+  for name in $(helper names); do
+    program 0 restore "$run" --table "$name" --to "restored-$name"
+  done
+  helper compare-restored || fail "source and restored table differ"
+  echo "PASSED: $stand_in: every table was archived, and every restored table equals its source"
+}
+
+if [ "$stand_in" = dynamodb-local ]; then
+  program 2 run --output json
+  restore_each
+else
+  program 0 run --output json
+  helper compare <"$work/out" || fail "the run is not complete, or source and copy differ"
+  echo "PASSED: $stand_in: the run is complete, and every copy equals its source"
 fi
-helper compare <"$work/run.json" || fail "the run is not complete, or source and copy differ"
-echo "PASSED: $stand_in: the run is complete, and every item of the copy equals its source"

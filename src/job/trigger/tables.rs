@@ -39,7 +39,7 @@ impl Start<'_> {
         let names: Vec<TableName> = tables.iter().map(|table| table.name().clone()).collect();
         let is_new = |table: &Described| matches!(table, Described::New { .. });
         let scalings =
-            if tables.iter().any(is_new) { Some(source.scaling.of_all_tables().await) } else { None };
+            if tables.iter().any(is_new) { Some(self.scalings(source).await) } else { None };
         let source = (source, scalings.as_ref());
         let started: Vec<_> = tables.into_iter().map(|table| self.start(lease, run, source, table)).collect();
         let started = stream::iter(started).buffered(PLANNED_AT_ONCE).try_collect().await?;
@@ -130,8 +130,8 @@ impl Start<'_> {
             Described::New { name, json, definition } => (name, json, definition),
         };
         let mut settings = source.tables.settings(&name, &definition.table_arn).await?;
-        scalings.into_iter().for_each(|scalings| settings.add_scaling(scalings.of(&name)));
         self.warn_of(&name, &settings.not_readable);
+        scalings.into_iter().for_each(|scalings| settings.add_scaling(scalings.of(&name)));
         let record = TableRecord {
             version: FORMAT_VERSION,
             target: TableName::parse(&format!("{}{name}", self.source.target_prefix))?,
@@ -151,6 +151,15 @@ impl Start<'_> {
                 record.table
             ))
         })
+    }
+
+    /// What is not readable of it is said once, not once for each table.
+    async fn scalings(&self, source: &SourceAccount) -> Scalings {
+        let scalings = source.scaling.of_all_tables().await;
+        if let Scalings::NotReadable(NotReadable { setting, reason, .. }) = &scalings {
+            tracing::warn!(run.id = %self.id, "not in the archive: {setting} of any table: {reason}");
+        }
+        scalings
     }
 
     fn warn_of(&self, name: &TableName, not_readable: &[NotReadable]) {
