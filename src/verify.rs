@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 pub use self::findings::{Compared, Difference, DifferentKey, MAX_KEYS, Verified};
 pub use self::sides::{COMPARED_AT_ONCE, Sides};
 pub use self::subset::Subset;
+use crate::archive::layout::RunId;
 use crate::archive::record::{Run, Table};
 use crate::archive::{Archive, Backup};
 use crate::aws::dynamodb::Tables;
@@ -31,6 +32,8 @@ pub struct Verification<'a> {
     copies: &'a Tables,
     run: &'a Run,
     subset: Subset,
+    /// The runs after it, as of the beginning.
+    later: Vec<RunId>,
     rates: TableRates,
     slots: Semaphore,
 }
@@ -58,9 +61,10 @@ pub async fn export(
 }
 
 impl<'a> Verification<'a> {
-    pub fn new(archive: &'a Archive, copies: &'a Tables, run: &'a Run, subset: Subset) -> Self {
+    pub async fn new(archive: &'a Archive, copies: &'a Tables, run: &'a Run, subset: Subset) -> Result<Self> {
+        let later = archive.runs(run.run.as_str()).await?;
         let slots = Semaphore::new(COMPARED_AT_ONCE);
-        Self { archive, copies, run, subset, rates: TableRates::default(), slots }
+        Ok(Self { archive, copies, run, subset, later, rates: TableRates::default(), slots })
     }
 
     /// Verifies a table of the run.
@@ -85,7 +89,7 @@ impl<'a> Verification<'a> {
             .found
             .problems
             .extend(archived::problems(self.archive, &self.run.run, &table, &backup).await?);
-        verified.archive_only = self.not_its_copy(name).await?;
+        verified.archive_only = self.not_its_copy(name, &self.later).await?;
         let copy = match verified.archive_only {
             Some(_) => None,
             None => self.open_copy(&table, &mut verified).await?,
@@ -98,7 +102,8 @@ impl<'a> Verification<'a> {
         }
         if verified.archive_only.is_none() && verified.found.differs() {
             // A run that has begun meanwhile changes the copy.
-            if let Some(reason) = self.not_its_copy(name).await? {
+            let later = self.archive.runs(self.run.run.as_str()).await?;
+            if let Some(reason) = self.not_its_copy(name, &later).await? {
                 verified.found.forget_copy();
                 verified.archive_only = Some(reason);
             }
@@ -114,14 +119,14 @@ impl<'a> Verification<'a> {
 
     /// Why the copy of a table is not, or no longer, that of this run: it is still being written, or a later run of the
     /// source has begun to.
-    async fn not_its_copy(&self, table: &TableName) -> Result<Option<String>> {
+    async fn not_its_copy(&self, table: &TableName, later: &[RunId]) -> Result<Option<String>> {
         if self.archive.result(&self.run.run, table).await?.is_none() {
             return Ok(Some("the run did not finish the copy, or has not yet".to_owned()));
         }
-        for later in self.archive.runs(self.run.run.as_str()).await? {
-            let Some(run) = self.archive.run(&later).await? else { continue };
-            let provisioned = self.archive.folder(&later, table).provisioned();
-            if later > self.run.run
+        for later in later {
+            let Some(run) = self.archive.run(later).await? else { continue };
+            let provisioned = self.archive.folder(later, table).provisioned();
+            if *later > self.run.run
                 && run.source.name == self.run.source.name
                 && self.archive.exists(&provisioned).await?
             {

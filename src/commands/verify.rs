@@ -67,7 +67,7 @@ async fn verify_run(cli: &Cli, args: &VerifyArgs) -> Result<Vec<Verified>> {
     }
     let tables = selected(&run, &args.selection())?;
     let copies = Tables::new(&session, "backup");
-    let verification = Verification::new(&archive, &copies, &run, args.subset);
+    let verification = Verification::new(&archive, &copies, &run, args.subset).await?;
     let verifying: Vec<_> = tables.iter().map(|table| verify_table(&verification, table)).collect();
     stream::iter(verifying).buffered(TABLES_AT_ONCE).try_collect().await
 }

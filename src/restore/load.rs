@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::{Restoration, Restored};
@@ -24,11 +25,11 @@ impl Restoration<'_> {
             stream::iter(putting).buffer_unordered(JOBS as usize).try_collect().await?
         } else {
             let total = sides.backup.total_segments();
-            let segments = (0..total).zip(&sides.backup.segments);
-            let putting: Vec<_> = segments
-                .map(|(segment, parts)| self.put_different(sides, copy, parts, (segment, total)))
-                .collect();
-            stream::iter(putting).buffer_unordered(JOBS as usize).try_collect().await?
+            let putting = stream::iter(0..total).map(|segment| {
+                let parts = &sides.backup.segments[segment as usize];
+                self.put_different(sides, copy, parts, (segment, total)).boxed()
+            });
+            putting.buffer_unordered(JOBS as usize).try_collect().await?
         };
         Ok(loaded.iter().fold(Restored::nothing(copy.name), |sum, part| Restored {
             items: sum.items + part.items,

@@ -2,6 +2,7 @@
 
 use std::future::ready;
 
+use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
@@ -36,15 +37,14 @@ impl Sides<'_> {
     /// When something could not be looked at. What is wrong with a part is a finding.
     pub async fn compare(&self, chosen: &[u32]) -> Result<Compared> {
         let total = self.backup.total_segments();
-        let comparing: Vec<_> = chosen
-            .iter()
-            .map(|segment| self.segment(&self.backup.segments[*segment as usize], (*segment, total)))
-            .collect();
+        // Made one by one: of tens of thousands of segments, these take more memory than what they compare.
+        let comparing = stream::iter(chosen.iter().copied())
+            .map(|segment| self.segment(&self.backup.segments[segment as usize], (segment, total)).boxed());
         let add = |mut sum: Compared, compared| {
             sum += compared;
             ready(Ok(sum))
         };
-        let comparing = stream::iter(comparing).buffer_unordered(COMPARED_AT_ONCE);
+        let comparing = comparing.buffer_unordered(COMPARED_AT_ONCE);
         let compared = comparing.try_fold(Compared::default(), add).await?;
         let may_be_elsewhere = compared.missing > 0 && compared.extra > 0;
         if total == 1 || !may_be_elsewhere || !compared.problems.is_empty() {

@@ -90,6 +90,8 @@ async fn a_copy_that_changes_hands_between_two_runs_is_refused() {
     let world = World::with(vec![table("orders", 20)]).await;
     world.run(&["run"]).await.expect_code(0);
     let orders = json!({ "TableName": "orders" });
+    let unprotected = json!({ "TableName": "orders", "DeletionProtectionEnabled": false });
+    world.dynamodb(BACKUP_ACCOUNT, "UpdateTable", &unprotected);
     world.dynamodb(BACKUP_ACCOUNT, "DeleteTable", &orders);
     let theirs = own(&world, &create("orders", "pk", "S"));
     let ended = world.run(&["run", "--output", "json"]).await.expect_code(2);
@@ -185,6 +187,9 @@ async fn production_is_only_read_and_the_archive_only_grows() {
     let in_production = calls.iter().filter(|call| call.account == SOURCE_ACCOUNT);
     let in_production: BTreeSet<_> = in_production.map(|call| (call.role.as_deref(), call.name())).collect();
     let reads = [
+        "application-autoscaling:DescribeScalableTargets",
+        "application-autoscaling:DescribeScalingPolicies",
+        "application-autoscaling:DescribeScheduledActions",
         "dynamodb:DescribeContinuousBackups",
         "dynamodb:DescribeContributorInsights",
         "dynamodb:DescribeKinesisStreamingDestination",

@@ -20,7 +20,7 @@ use crate::evidence::{of_shop, result_of};
 use crate::harness::{World, table};
 
 /// All that may ever be asked of the source account.
-const READS: [&str; 10] = [
+const READS: [&str; 13] = [
     "sts:GetCallerIdentity",
     "dynamodb:ListTables",
     "dynamodb:DescribeTable",
@@ -31,6 +31,9 @@ const READS: [&str; 10] = [
     "dynamodb:DescribeContributorInsights",
     "dynamodb:DescribeKinesisStreamingDestination",
     "dynamodb:Scan",
+    "application-autoscaling:DescribeScalableTargets",
+    "application-autoscaling:DescribeScalingPolicies",
+    "application-autoscaling:DescribeScheduledActions",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

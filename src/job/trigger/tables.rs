@@ -38,8 +38,7 @@ impl Start<'_> {
         tables.sort_by_key(|table| std::cmp::Reverse(table.definition().table_size_bytes));
         let names: Vec<TableName> = tables.iter().map(|table| table.name().clone()).collect();
         let is_new = |table: &Described| matches!(table, Described::New { .. });
-        let scalings =
-            if tables.iter().any(is_new) { Some(self.scalings(source).await) } else { None };
+        let scalings = if tables.iter().any(is_new) { Some(self.scalings(source).await) } else { None };
         let source = (source, scalings.as_ref());
         let started: Vec<_> = tables.into_iter().map(|table| self.start(lease, run, source, table)).collect();
         let started = stream::iter(started).buffered(PLANNED_AT_ONCE).try_collect().await?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::lists::{ExtraLists, Lists, MissingLists};
+use super::lists::{ExtraLists, MissingLists};
 use super::{End, SegmentWrite};
 use crate::archive::marker::{FailedItem, FailedItems, FirstLook, HandedOver, Written};
 use crate::blocking::blocking;
@@ -34,12 +34,12 @@ pub(super) struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     pub(super) fn new(write: &'a SegmentWrite<'a>) -> Self {
-        let lists = || Lists::new(write.archive(), &write.folder, write.segment, &write.attempt);
+        let (archive, folder) = (write.archive(), &write.folder);
         Self {
             write,
             written: Written::nothing(write.attempt.clone()),
-            extra: ExtraLists::new(lists()),
-            missing: MissingLists::new(lists()),
+            extra: ExtraLists::new(archive, folder, write.segment, &write.attempt),
+            missing: MissingLists::new(archive, folder, write.segment, &write.attempt),
             failed: Vec::new(),
             first_look: FirstLook::default(),
             items_put: 0,
