@@ -3,8 +3,10 @@
 # accounts are set up, one `run` backs up the tables of one into the other, and boto3 compares every item and the
 # settings.
 #
-#   tests/stand-in.sh [ministack|localstack|dynamodb-local]
+#   tests/stand-in.sh [ministack|localstack|dynamodb-local|compose]
 #
+# compose is what docker-compose.yml does, without Docker: LocalStack, set up and seeded by tests/compose/seed.sh,
+# and the program with the settings that it has there.
 # ministack needs Python 3.10 and checks trust policies, external ids and the policies of roles. LocalStack checks
 # none of them, needs Python 3.12, npm and Java 17, and listens on all interfaces while it runs. DynamoDB Local is AWS's
 # own engine, needs npm and Java 17, and listens on all interfaces too. It is DynamoDB alone and knows no accounts, so
@@ -24,9 +26,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 case "$stand_in" in
   ministack) home="$cache/ministack-$MINISTACK" ;;
-  localstack) home="$cache/localstack-$LOCALSTACK" ;;
+  localstack | compose) home="$cache/localstack-$LOCALSTACK" ;;
   dynamodb-local) home="$cache/${DYNAMODB_LOCAL/@/-}" ;;
-  *) echo "usage: tests/stand-in.sh [ministack|localstack|dynamodb-local]" >&2; exit 64 ;;
+  *) echo "usage: tests/stand-in.sh [ministack|localstack|dynamodb-local|compose]" >&2; exit 64 ;;
 esac
 
 work="$(mktemp -d)"
@@ -71,6 +73,8 @@ JAVA
   chmod +x "$lib/java/21/bin/java"
 }
 
+install_compose() { install_localstack; }
+
 install_dynamodb-local() {
   first_that_works java >/dev/null || { echo "Java is missing"; return 1; }
   python3 -m venv venv && venv/bin/pip install --quiet "boto3==$BOTO3" || return
@@ -96,6 +100,8 @@ start_localstack() {
     SQS_ENDPOINT_STRATEGY=path DNS_ADDRESS=0 SKIP_SSL_CERT_DOWNLOAD=1 DISABLE_EVENTS=1 DYNAMODB_IN_MEMORY=1 \
     DYNAMODB_HEAP_SIZE=1g exec "$home/venv/bin/python" -m localstack.runtime.main
 }
+
+start_compose() { start_localstack; }
 
 start_dynamodb-local() {
   "${binary%/*}/loopback-aws" --port "$port" &
@@ -145,10 +151,27 @@ if [ "$stand_in" = dynamodb-local ]; then
     "AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:$dynamodb_port" BACKUP_TARGET_PREFIX=copy- "BACKUP_EXCLUDE=copy-*"
   )
 fi
-helper() { env -i "${environment[@]}" "$home/venv/bin/python" "$root/tests/stand_in.py" "$1"; }
+as_helper=("${environment[@]}")
+helper() { env -i "${as_helper[@]}" "$home/venv/bin/python" "$root/tests/stand_in.py" "$@"; }
+
+# What a service of docker-compose.yml is given, with the stand-in here in the place of the container.
+service() {
+  "$home/venv/bin/python" -c 'import sys, yaml
+for name, value in yaml.safe_load(open(sys.argv[1]))["services"][sys.argv[2]]["environment"].items():
+    print(f"{name}={value}".replace("http://localstack:4566", sys.argv[3]))' \
+    "$root/docker-compose.yml" "$1" "http://127.0.0.1:$port"
+}
 
 echo "$stand_in at http://127.0.0.1:$port: setting up two accounts ..."
-helper deploy || { tail -n 20 "$work/server.log"; fail "it could not be set up"; }
+if [ "$stand_in" = compose ]; then
+  helper wait || { tail -n 20 "$work/server.log"; fail "it does not answer"; }
+  mapfile -t given < <(service seed)
+  env -i "PATH=$home/venv/bin:$PATH" "HOME=$work" "${given[@]}" bash "$root/tests/compose/seed.sh" \
+    || fail "it could not be seeded"
+  mapfile -t environment < <(service backup)
+else
+  helper deploy || { tail -n 20 "$work/server.log"; fail "it could not be set up"; }
+fi
 
 # Runs the program, and fails unless it ends with this exit code.
 program() {
@@ -179,6 +202,8 @@ if [ "$stand_in" = dynamodb-local ]; then
   restore_each
 else
   program 0 run --output json
-  helper compare <"$work/out" || fail "the run is not complete, or source and copy differ"
+  seeded=()
+  if [ "$stand_in" = compose ]; then seeded=(orders=120 customers=40 coupons=0); fi
+  helper compare "${seeded[@]}" <"$work/out" || fail "the run is not complete, or source and copy differ"
   echo "PASSED: $stand_in: the run is complete, and every copy equals its source"
 fi
