@@ -3,8 +3,11 @@
 //! One file per service. Each wraps a client in a small concrete struct whose methods take and give the
 //! nouns of this crate; what the caller can do about a failure is decided once, in `failure`.
 
+mod access;
+mod clock;
 pub mod dynamodb;
 mod failure;
+mod retries;
 pub mod s3;
 pub mod scaling;
 pub mod sqs;
@@ -19,6 +22,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_types::service_config::ServiceConfigKey;
 
+pub use self::access::{Access, Told};
+pub use self::retries::Retries;
 use crate::error::{Error, Result};
 
 /// The session of the backup account: the credentials the process was started with.
@@ -26,6 +31,7 @@ use crate::error::{Error, Result};
 pub struct Session {
     sdk: SdkConfig,
     region: String,
+    retries: Retries,
 }
 
 impl Session {
@@ -43,18 +49,35 @@ impl Session {
         let region = sdk.region().map(ToString::to_string).ok_or_else(|| {
             Error::usage("no AWS region is set: export AWS_REGION or set a region in the AWS profile")
         })?;
-        Ok(Self { sdk, region })
+        Ok(Self { sdk, region, retries: Retries::default() })
+    }
+
+    /// Counts the retries of this session and of all that come from it.
+    pub fn retries(&self) -> &Retries {
+        &self.retries
     }
 
     pub fn region(&self) -> &str {
         &self.region
     }
 
+    /// The same session for whoever asks once and waits for the answer.
+    #[must_use]
+    pub fn impatient(&self) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(Duration::from_secs(15));
+        let sdk = self.sdk.to_builder();
+        let sdk =
+            sdk.retry_config(RetryConfig::standard().with_max_attempts(2)).timeout_config(timeouts.build());
+        Self { sdk: sdk.build(), ..self.clone() }
+    }
+
     /// The same credentials in another region.
     #[must_use]
     pub fn in_region(&self, region: &str) -> Self {
         let sdk = self.sdk.to_builder().region(Region::new(region.to_owned())).build();
-        Self { sdk, region: region.to_owned() }
+        Self { sdk, region: region.to_owned(), retries: self.retries.clone() }
     }
 
     /// Path-style S3 addressing is for endpoints that are not AWS: `<bucket>.localhost` has no name server.

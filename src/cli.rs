@@ -70,6 +70,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Bring tables to what a backup holds, in this account or another
     Restore(RestoreArgs),
+    /// Check what a run relies on, and say how to mend what is wrong
+    Doctor,
 }
 
 /// What is verified.

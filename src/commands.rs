@@ -1,6 +1,8 @@
 //! One file per command, and the environment they work in.
 
+mod doctor;
 mod list;
+mod metrics;
 mod output;
 mod restore;
 mod resume;
@@ -21,11 +23,15 @@ use crate::archive::record::Run;
 use crate::archive::{Archive, Backup};
 use crate::aws::Session;
 use crate::aws::s3::Bucket;
-use crate::cli::{Cli, Command};
-use crate::config::{self, ArchiveConfig, Config, FromSettings, Parameters, Process, Secret, TargetConfig};
+use crate::cli::{Cli, Command, Output};
+use crate::config::{
+    self, ArchiveConfig, Config, FromSettings, MetricsFormat, Parameters, Process, Resolved, Secret,
+    TargetConfig,
+};
 use crate::environment::{Environment, Queues};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::metrics::{Metrics, Sink};
 use crate::progress::Progress;
 use crate::telemetry;
 
@@ -41,17 +47,13 @@ pub async fn run(cli: &Cli) -> Result<Exit> {
         Command::Show { run, table } => show::run(cli, run, table.as_ref()).await,
         Command::Verify(args) => verify::run(cli, args).await,
         Command::Restore(args) => restore::run(cli, args).boxed().await,
+        Command::Doctor => doctor::run(cli).boxed().await,
     }
 }
 
 /// The settings of a command, and the session of the account they are for. Starts the log.
 async fn settings<T: FromSettings>(cli: &Cli, bars: Option<MultiProgress>) -> Result<(T, Session)> {
-    let session = Session::load().await?;
-    let parameters = match config::parameter_path(&cli.settings, &Process)? {
-        Some(path) => Parameters::new(&path, session.parameters(&path).await?),
-        None => Parameters::default(),
-    };
-    let mut resolved = config::resolve(&cli.settings, &Process, &parameters)?;
+    let (mut resolved, session) = resolve::<T>(cli).await?;
     if bars.is_some() && resolved.is_default("log") {
         // The bars say what lines of information would.
         resolved.log.filter = "warn".to_owned();
@@ -71,13 +73,35 @@ async fn settings<T: FromSettings>(cli: &Cli, bars: Option<MultiProgress>) -> Re
     Ok((resolved.config, session))
 }
 
+/// The settings of a command, as flags, variables and parameters give them.
+async fn resolve<T: FromSettings>(cli: &Cli) -> Result<(Resolved<T>, Session)> {
+    let session = Session::load().await?;
+    let parameters = match config::parameter_path(&cli.settings, &Process)? {
+        Some(path) => Parameters::new(&path, session.parameters(&path).await?),
+        None => Parameters::default(),
+    };
+    Ok((config::resolve(&cli.settings, &Process, &parameters)?, session))
+}
+
 /// What `worker` and `run` work in: everything is looked at before the first message is received.
 async fn environment(cli: &Cli, progress: Progress, bars: Option<MultiProgress>) -> Result<Arc<Environment>> {
     let (config, session) = settings::<Config>(cli, bars).await?;
     let account_id = session.account_id().await?;
     let archive = Archive::new(Bucket::open(&session, &config.bucket).await?, &config.prefix);
     let queues = Queues::open(&session, &config).await?;
-    Environment::new(config, archive, queues, session, account_id, Arc::new(progress)).map(Arc::new)
+    let metrics =
+        Metrics::new(config.environment.as_deref(), sink(cli, config.metrics), session.retries().clone());
+    let progress = Arc::new(progress);
+    Environment::new(config, archive, queues, session, account_id, progress, metrics).map(Arc::new)
+}
+
+/// Where metrics go: stdout is theirs unless it holds one JSON value.
+fn sink(cli: &Cli, format: MetricsFormat) -> Sink {
+    match (format, cli.output) {
+        (MetricsFormat::Off, _) => Sink::Nowhere,
+        (MetricsFormat::Emf, Output::Text) => Sink::Stdout,
+        (MetricsFormat::Emf, Output::Json) => Sink::Stderr,
+    }
 }
 
 /// What the commands that only look work in.

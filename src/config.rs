@@ -52,6 +52,7 @@ pub struct Config {
     pub copies: CopyOptions,
     /// The share of a copy, in per cent, of which more than this may not be deleted or changed in one run.
     pub suspect_above: u8,
+    pub metrics: MetricsFormat,
 }
 
 /// What reading the archive takes: `status`, `list`, `show`, `verify`, `restore`.
@@ -137,12 +138,24 @@ pub enum LogFormat {
     Json,
 }
 
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MetricsFormat {
+    /// Not at all.
+    #[default]
+    Off,
+    /// In CloudWatch's embedded metric format.
+    Emf,
+}
+
 /// A configuration with what there is to say about it.
 #[derive(Debug)]
 pub struct Resolved<T> {
     pub config: T,
     pub log: LogConfig,
     pub warnings: Vec<Warning>,
+    /// The SSM parameters that no setting reads, by their whole names: there is a warning of each.
+    pub unread_parameters: Vec<String>,
     /// What was read and where it came from, for the start-up log.
     pub effective: Vec<Effective>,
 }
@@ -171,11 +184,14 @@ pub fn resolve<T: FromSettings>(
 ) -> Result<Resolved<T>, ConfigErrors> {
     let layers = vec![Layer::Flags(flags), Layer::Environment(environment), Layer::Parameters(parameters)];
     let mut reader = Reader::new(layers);
-    parameters.unread().for_each(|warning| reader.warn(warning));
+    for (name, reason) in parameters.unread() {
+        reader.warn(format!("{name} is ignored: {reason}"));
+    }
+    let unread_parameters = parameters.unread().map(|(name, _)| name).collect();
     let config = T::read(&mut reader);
     let log = LogConfig::read(&mut reader);
     let (warnings, effective) = reader.finish()?;
-    Ok(Resolved { config, log, warnings, effective })
+    Ok(Resolved { config, log, warnings, unread_parameters, effective })
 }
 
 /// Where the SSM parameters lie, if the deployment has a name: `/dynamodb-backup/<environment>/`.
@@ -210,6 +226,8 @@ impl FromSettings for Config {
             adopt_existing: reader.read("adopt-existing", switch),
             copies: CopyOptions::read(reader),
             suspect_above: reader.read("suspect-above", value::percent),
+            metrics: reader
+                .read("metrics", choice(&[("off", MetricsFormat::Off), ("emf", MetricsFormat::Emf)])),
             environment,
         }
     }

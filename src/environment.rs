@@ -17,6 +17,7 @@ use crate::aws::sqs::Queue;
 use crate::config::{Config, Secret, SourceConfig};
 use crate::error::{Error, Result};
 use crate::message::{Job, Trigger};
+use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::rate::TableRates;
 use crate::target::Checked;
@@ -31,6 +32,7 @@ pub struct Environment {
     /// The tables of the backup account: the only ones that are ever created or written.
     pub targets: Tables,
     pub progress: Arc<Progress>,
+    pub metrics: Metrics,
     pub checked_targets: Checked,
     pub rates: TableRates,
     pub part_buffers: Arc<PartBuffers>,
@@ -65,6 +67,7 @@ impl Environment {
         session: Session,
         account_id: String,
         progress: Arc<Progress>,
+        metrics: Metrics,
     ) -> Result<Self> {
         let backup = Account { account_id, region: session.region().to_owned() };
         for source in &config.sources {
@@ -81,6 +84,7 @@ impl Environment {
             queues,
             backup,
             progress,
+            metrics,
             session,
         })
     }
@@ -176,13 +180,13 @@ impl Queues {
 }
 
 /// The account of a source's role, in the source's region: that of the backup where it names none.
-fn account_of(source: &SourceConfig, backup: &Account) -> Account {
+pub(crate) fn account_of(source: &SourceConfig, backup: &Account) -> Account {
     let region = source.region.as_ref().unwrap_or(&backup.region);
     Account { account_id: source.role_arn.account_id().to_owned(), region: region.clone() }
 }
 
 /// Writing into the account and region that is read would overwrite production.
-fn refuse_own_account(source: &SourceConfig, backup: &Account) -> Result<()> {
+pub(crate) fn refuse_own_account(source: &SourceConfig, backup: &Account) -> Result<()> {
     if account_of(source, backup) == *backup {
         return Err(Error::usage(format!(
             "source {} is account {backup}, which is the backup account itself: the backup would be written \

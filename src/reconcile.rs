@@ -23,6 +23,7 @@ use crate::archive::{Archive, TableState};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::message::Job;
+use crate::metrics::Metric;
 use crate::table::TableName;
 
 /// Small objects read at once when a table or a run is summed up.
@@ -94,6 +95,7 @@ async fn create_report(environment: &Environment, run: &Run, report: &Report) ->
             run.id = %run.run, source.name = run.source.name, outcome = %report.outcome,
             reason = report.reason, tables = report.tables.len(), "run finished"
         );
+        environment.metrics.run_ended(&run.source.name, report.outcome);
     }
     Ok(())
 }
@@ -150,6 +152,8 @@ async fn write_result(
             items_unchanged = result.items_unchanged, items_deleted = result.items_deleted,
             size_bytes = result.archive_bytes, "table finished"
         );
+        let is_complete = result.outcome == Outcome::Complete;
+        environment.metrics.of(&run.source.name).add(Metric::TablesBackedUp, is_complete.into());
     }
     Ok(())
 }

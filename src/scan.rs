@@ -1,5 +1,6 @@
 //! The scan of one segment of a table, page by page: within its budget, and through what may pass.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -7,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::aws::dynamodb::{CallError, ScanRequest, Tables};
 use crate::error::{Error, Result};
+use crate::metrics::{Counters, Metric};
 use crate::page::Page;
 use crate::rate::{Pace, Throttle};
 use crate::table::TableName;
@@ -34,13 +36,28 @@ pub struct SegmentScan<'a> {
     consumed_units: f64,
     /// The memory of a page that is no longer needed.
     buffer: Vec<u8>,
+    counters: Arc<Counters>,
 }
 
 impl<'a> SegmentScan<'a> {
     /// `item_bytes` is the average size of the table's items, where that is known.
     pub fn new(segment: Segment<'a>, pace: Pace, item_bytes: Option<f64>) -> Self {
         let units_per_item = item_bytes.map(|bytes| read_units(bytes, segment.consistent_read));
-        Self { segment, pace, page_units: 1.0, units_per_item, consumed_units: 0.0, buffer: Vec::new() }
+        Self {
+            segment,
+            pace,
+            page_units: 1.0,
+            units_per_item,
+            consumed_units: 0.0,
+            buffer: Vec::new(),
+            counters: Arc::default(),
+        }
+    }
+
+    /// Counts units and throttles there.
+    #[must_use]
+    pub fn counted(self, counters: Arc<Counters>) -> Self {
+        Self { counters, ..self }
     }
 
     /// What all pages have cost so far, in read units, as far as their answers told.
@@ -82,6 +99,7 @@ impl<'a> SegmentScan<'a> {
                 }
                 Err(CallError::Failed(error)) if error.is_retryable() => {
                     tracing::warn!("{error:#}");
+                    self.segment.tables.retries().add_one();
                     error
                 }
                 Err(error) => return Err(error.into()),
@@ -115,6 +133,7 @@ impl<'a> SegmentScan<'a> {
         self.pace.settle(expected_units, units, Instant::now());
         self.page_units = units;
         self.consumed_units += page.consumed_units().unwrap_or_default();
+        self.counters.add_units(Metric::ReadUnits, page.consumed_units().unwrap_or_default());
         if !page.is_empty() {
             // What a page costs is rounded up, and JSON takes more than DynamoDB counts: the lesser is nearer.
             let by_size = read_units(page.lines().len() as f64, consistent_read);
@@ -124,6 +143,7 @@ impl<'a> SegmentScan<'a> {
     }
 
     fn slow_down(&mut self, throttle: Throttle, error: &Error) {
+        self.counters.add(Metric::Throttles, 1);
         let now = Instant::now();
         if self.pace.throttled(throttle, now) {
             let units_per_second = self.pace.units_per_second(now);

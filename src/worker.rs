@@ -6,7 +6,7 @@ mod heartbeat;
 mod settle;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -18,9 +18,10 @@ use self::settle::{Received, settle};
 use crate::archive::layout::Stage;
 use crate::aws::sqs::{MAX_BATCH, Message, Queue};
 use crate::environment::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::job::{self, Lease, Outcome};
 use crate::message::Job;
+use crate::metrics::JobEnd;
 
 /// The pause after a receive that failed, so that a broken network is not hammered.
 const RECEIVE_PAUSE: Duration = Duration::from_secs(5);
@@ -105,7 +106,7 @@ async fn process(environment: Arc<Environment>, stage: Stage, message: Message, 
     let visibility = environment.config.visibility_timeout;
     let heartbeat =
         Heartbeat::start(environment.queues.of(stage).clone(), message.clone(), visibility, stop.clone());
-    let received = Received { stage, message };
+    let (received, began) = (Received { stage, message }, Instant::now());
     let lease = Lease::new(stop);
     // In a task of its own, so that a panic is this job's failure and nobody else's.
     let working = tokio::spawn({
@@ -116,7 +117,23 @@ async fn process(environment: Arc<Environment>, stage: Stage, message: Message, 
         .await
         .unwrap_or_else(|panic| Err(Error::retryable("the job ended in a panic").with_source(panic)));
     let still_ours = heartbeat.stop().await;
+    let end = job_end(&outcome, still_ours, received.message.is_last_receive(environment.queues.of(stage)));
+    environment.metrics.job_ended(stage, end, began.elapsed());
     settle(&environment, &received, outcome, still_ours).instrument(span).await;
+}
+
+/// What became of a job, as [`settle()`] goes by it.
+fn job_end(outcome: &Result<Outcome>, still_ours: bool, is_last: bool) -> JobEnd {
+    match outcome {
+        _ if !still_ours => JobEnd::Interrupted,
+        Ok(Outcome::Done) => JobEnd::Done,
+        Ok(Outcome::Again { .. }) => JobEnd::Again,
+        Err(error) => match error.kind() {
+            Kind::Interrupted => JobEnd::Interrupted,
+            Kind::Retryable if !is_last => JobEnd::Retried,
+            Kind::Retryable | Kind::Permanent | Kind::Usage => JobEnd::Failed,
+        },
+    }
 }
 
 /// Names the job in every line that is logged while it runs.

@@ -44,6 +44,8 @@ locals {
     "bucket" = aws_s3_bucket.backups.bucket
     # Below the container's stop timeout, so that the program is done before it is killed.
     "shutdown-grace" = "${var.stop_timeout_seconds - 15}s"
+    # What alarms.tf and dashboard.tf look at.
+    "metrics" = "emf"
   }) : name => value if value != "" }
 
   secrets = length(var.sources) == 1 ? {

@@ -216,8 +216,9 @@ fn quoted(text: &str) -> BTreeSet<String> {
     code.flat_map(|line| line.split('"').skip(1).step_by(2)).map(str::to_owned).collect()
 }
 
+/// Not the one value that Terraform itself gives to a setting.
 fn is_setting_like(word: &str) -> bool {
-    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    !word.is_empty() && word != "emf" && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
 /// Every `"service:Action"` in a text.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dynamodb_backup::config::{Config, Parameters, SETTINGS, resolve};
+use dynamodb_backup::metrics::METRICS;
 
 const README: &str = include_str!("../README.md");
 
@@ -33,4 +34,19 @@ fn the_sample_of_several_sources_is_read() {
     let names: Vec<&str> = resolved.config.sources.iter().map(|source| source.name.as_str()).collect();
     assert_eq!(names, ["shop", "crm"]);
     assert_eq!(resolved.config.sources[1].target_prefix, "crm-");
+}
+
+#[test]
+fn the_table_of_metrics_is_that_of_the_program() {
+    let sets = |sets: &[&[&str]]| {
+        let sets: Vec<String> = sets.iter().map(|set| format!("[{}]", set.join(", "))).collect();
+        sets.join(" ")
+    };
+    let row = |definition: &dynamodb_backup::metrics::Definition| {
+        let dimensions = sets(definition.by.dimensions());
+        format!("| `{}` | {} | {dimensions} | {} |", definition.name, definition.unit, definition.meaning)
+    };
+    let expected: Vec<String> = METRICS.iter().map(row).collect();
+    let rows: Vec<&str> = README.lines().filter(|line| line.contains("| [Environment")).collect();
+    assert_eq!(rows, expected);
 }

@@ -2,6 +2,7 @@
 
 mod batch_write;
 mod changes;
+mod probe;
 mod settings;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use self::batch_write::BatchWrites;
 use self::settings::Turns;
 use super::failure::{code, failure};
 use super::wire::{AnswerStream, Integrity, RawCall};
-use super::{ATTEMPT_TIMEOUT, Session};
+use super::{ATTEMPT_TIMEOUT, Retries, Session};
 use crate::error::{Context, Error, Result};
 use crate::page::{Page, PageReader};
 use crate::rate::Throttle;
@@ -42,6 +43,7 @@ pub struct Tables {
     batch_writes: BatchWrites,
     /// Settings are read by calls of which an account has few.
     turns: Arc<Turns>,
+    retries: Retries,
 }
 
 /// One page of a segment's Scan.
@@ -75,14 +77,22 @@ impl Tables {
     pub fn new(session: &Session, purpose: &str) -> Self {
         let partition =
             RetryPartition::custom(format!("dynamodb-{purpose}")).token_bucket(retry_quota()).build();
-        let config = aws_sdk_dynamodb::config::Builder::from(&session.sdk).retry_partition(partition.clone());
+        let config = aws_sdk_dynamodb::config::Builder::from(&session.sdk)
+            .retry_partition(partition.clone())
+            .interceptor(session.retries.clone());
         let scans = config.clone().retry_classifier(ThrottlesAreOurs);
         Self {
             control: Client::from_conf(config.build()),
             scans: Client::from_conf(scans.build()),
-            batch_writes: BatchWrites::new(&session.sdk, partition),
+            batch_writes: BatchWrites::new(&session.sdk, partition, session.retries.clone()),
             turns: Arc::default(),
+            retries: session.retries.clone(),
         }
+    }
+
+    /// Counts what is sent again by whoever reads or writes items.
+    pub fn retries(&self) -> &Retries {
+        &self.retries
     }
 
     /// The names of all tables, in the order DynamoDB lists them (pages of 100).

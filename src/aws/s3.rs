@@ -1,11 +1,14 @@
 //! S3: the archive's bucket, in which an object is created once and never changed.
 
+mod settings;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::head_bucket::HeadBucketError;
 use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use backon::{ExponentialBuilder, Retryable};
@@ -18,6 +21,8 @@ use crate::error::{Error, Result};
 
 /// One attempt at an object of up to a few hundred MiB over a slow link.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
+
+pub use self::settings::Encryption;
 
 /// The bucket of the archive.
 #[derive(Clone, Debug)]
@@ -78,42 +83,29 @@ impl Bucket {
     /// # Errors
     /// A usage error that names the bucket and the mend: no such bucket, another region, another account.
     pub async fn open(session: &Session, name: &str) -> Result<Self> {
+        Self::find(session, name).await.map_err(|unusable| unusable.into_error(name, session.region()))
+    }
+
+    /// Opens the bucket, or says what keeps it from being used.
+    pub async fn find(session: &Session, name: &str) -> Result<Self, Unusable> {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
         let config = aws_sdk_s3::config::Builder::from(&session.sdk)
             .force_path_style(session.has_endpoint_override())
             .timeout_config(timeouts)
+            .interceptor(session.retries.clone())
             .build();
         let signs_bodies = !session.is_encrypted();
         let bucket = Self { client: Client::from_conf(config), name: name.to_owned(), signs_bodies };
-        bucket.check(session.region()).await?;
-        Ok(bucket)
+        match bucket.client.head_bucket().bucket(name).send().await {
+            Ok(_) => Ok(bucket),
+            Err(error) => {
+                Err(Unusable::of(&error, session.region(), || failure(&error, format!("open bucket {name}"))))
+            }
+        }
     }
 
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// HeadBucket has no body, so its status and `x-amz-bucket-region` are all there is to go by
-    /// (S3 API Reference, “HeadBucket”).
-    async fn check(&self, region: &str) -> Result<()> {
-        let Err(error) = self.client.head_bucket().bucket(&self.name).send().await else { return Ok(()) };
-        let name = &self.name;
-        let Some(response) = error.raw_response() else {
-            return Err(failure(&error, format!("open bucket {name}")));
-        };
-        Err(match (response.status().as_u16(), response.headers().get("x-amz-bucket-region")) {
-            (301, Some(other)) if other != region => Error::usage(format!(
-                "bucket {name} is in {other}, but this process works in {region}: set AWS_REGION={other} or \
-                 name a bucket in {region}"
-            )),
-            (404, _) => Error::usage(format!(
-                "bucket {name} does not exist: create it, or name another with --bucket or BACKUP_BUCKET"
-            )),
-            (403, _) => Error::usage(format!(
-                "bucket {name} may not be read: it belongs to another account, or the role lacks s3:ListBucket"
-            )),
-            _ => failure(&error, format!("open bucket {name}")),
-        })
     }
 
     /// Creates an object unless its key is taken. S3 decides between concurrent creations: exactly one wins
@@ -206,6 +198,47 @@ impl Bucket {
             folders.extend(prefixes.map(|found| found[prefix.len()..].trim_end_matches('/').to_owned()));
         }
         Ok(folders)
+    }
+}
+
+/// Why a bucket cannot be used.
+#[derive(Debug)]
+pub enum Unusable {
+    /// It is in this region.
+    Elsewhere(String),
+    Missing,
+    Forbidden,
+    Failed(Error),
+}
+
+impl Unusable {
+    /// HeadBucket has no body, so its status and `x-amz-bucket-region` are all there is to go by
+    /// (S3 API Reference, “HeadBucket”).
+    fn of(error: &SdkError<HeadBucketError>, region: &str, failure: impl FnOnce() -> Error) -> Self {
+        let Some(response) = error.raw_response() else { return Self::Failed(failure()) };
+        match (response.status().as_u16(), response.headers().get("x-amz-bucket-region")) {
+            (301, Some(other)) if other != region => Self::Elsewhere(other.to_owned()),
+            (404, _) => Self::Missing,
+            (403, _) => Self::Forbidden,
+            _ => Self::Failed(failure()),
+        }
+    }
+
+    /// What there is to say of the bucket of this name, in a process that works in `region`.
+    pub fn into_error(self, name: &str, region: &str) -> Error {
+        match self {
+            Self::Elsewhere(other) => Error::usage(format!(
+                "bucket {name} is in {other}, but this process works in {region}: set AWS_REGION={other} or \
+                 name a bucket in {region}"
+            )),
+            Self::Missing => Error::usage(format!(
+                "bucket {name} does not exist: create it, or name another with --bucket or BACKUP_BUCKET"
+            )),
+            Self::Forbidden => Error::usage(format!(
+                "bucket {name} may not be read: it belongs to another account, or the role lacks s3:ListBucket"
+            )),
+            Self::Failed(error) => error,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! SQS: one queue with its dead-letter queue.
 
+mod settings;
+
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
@@ -10,6 +12,7 @@ use aws_sdk_sqs::types::{
 use jiff::Timestamp;
 use serde::Deserialize;
 
+pub use self::settings::QueueSettings;
 use super::Session;
 use super::failure::{bare, code, failure};
 use crate::error::{Context, Error, Result};
@@ -34,6 +37,25 @@ pub struct Queue {
     dead_letter_url: String,
     /// After this many receives SQS moves a message to the dead-letter queue.
     max_receives: u32,
+}
+
+/// What there is of a queue.
+#[derive(Debug)]
+pub enum Found {
+    Queue(Queue),
+    Missing {
+        name: String,
+    },
+    /// It has no redrive policy.
+    WithoutRedrive {
+        name: String,
+        url: String,
+    },
+    /// Its redrive policy names a queue that does not exist.
+    WithoutDeadLetters {
+        name: String,
+        dead_letters: String,
+    },
 }
 
 /// A received message. It belongs to us until its visibility timeout ends.
@@ -67,15 +89,39 @@ impl Queue {
     /// # Errors
     /// A usage error when the queue does not exist or has no dead-letter queue.
     pub async fn open(session: &Session, name_or_url: &str) -> Result<Self> {
-        let client = Client::new(&session.sdk);
+        match Self::find(session, name_or_url).await? {
+            Found::Queue(queue) => Ok(queue),
+            Found::Missing { name } => Err(missing(&name)),
+            Found::WithoutRedrive { name, .. } => Err(Error::usage(format!(
+                "queue {name} has no dead-letter queue: set its redrive policy, so that a message that cannot be \
+                 handled is kept"
+            ))),
+            Found::WithoutDeadLetters { name, dead_letters, .. } => Err(missing(&dead_letters))
+                .with_context(|| format!("find the dead-letter queue of queue {name}")),
+        }
+    }
+
+    /// Looks for a queue by name or URL, and for its dead-letter queue.
+    pub async fn find(session: &Session, name_or_url: &str) -> Result<Found> {
+        let config = aws_sdk_sqs::config::Builder::from(&session.sdk).interceptor(session.retries.clone());
+        let client = Client::from_conf(config.build());
         let name = name_or_url.rsplit('/').next().unwrap_or(name_or_url).to_owned();
-        let url = queue_url(&client, &name, name_or_url).await?;
-        let redrive = redrive_policy(&client, &name, &url).await?;
-        let dead_letter_name = redrive.dead_letter_target_arn.rsplit(':').next().unwrap_or_default();
-        let dead_letter_url = queue_url(&client, dead_letter_name, dead_letter_name)
-            .await
-            .with_context(|| format!("find the dead-letter queue of queue {name}"))?;
-        Ok(Self { client, name, url, dead_letter_url, max_receives: redrive.max_receive_count })
+        let Some(url) = queue_url(&client, &name, name_or_url).await? else {
+            return Ok(Found::Missing { name });
+        };
+        let redrive = match redrive_policy(&client, &name, &url).await? {
+            Redrive::OfNoQueue => return Ok(Found::Missing { name }),
+            Redrive::Unset => return Ok(Found::WithoutRedrive { name, url }),
+            Redrive::Set(policy) => policy,
+        };
+        let dead_letters = redrive.dead_letter_target_arn.rsplit(':').next().unwrap_or_default().to_owned();
+        let found = queue_url(&client, &dead_letters, &dead_letters).await;
+        let found = found.with_context(|| format!("find the dead-letter queue of queue {name}"))?;
+        let Some(dead_letter_url) = found else {
+            return Ok(Found::WithoutDeadLetters { name, dead_letters });
+        };
+        let max_receives = redrive.max_receive_count;
+        Ok(Found::Queue(Self { client, name, url, dead_letter_url, max_receives }))
     }
 
     pub fn name(&self) -> &str {
@@ -177,13 +223,14 @@ impl Queue {
     }
 }
 
-async fn queue_url(client: &Client, name: &str, name_or_url: &str) -> Result<String> {
+/// A queue's URL, or none where there is no queue of that name.
+async fn queue_url(client: &Client, name: &str, name_or_url: &str) -> Result<Option<String>> {
     if name_or_url.contains("://") {
-        return Ok(name_or_url.to_owned());
+        return Ok(Some(name_or_url.to_owned()));
     }
     match client.get_queue_url().queue_name(name).send().await {
-        Ok(answer) => Ok(answer.queue_url.unwrap_or_default()),
-        Err(error) if is_missing(code(&error)) => Err(missing(name)),
+        Ok(answer) => Ok(Some(answer.queue_url.unwrap_or_default())),
+        Err(error) if is_missing(code(&error)) => Ok(None),
         Err(error) => Err(failure(&error, format!("find queue {name}"))),
     }
 }
@@ -197,22 +244,25 @@ struct RedrivePolicy {
     max_receive_count: u32,
 }
 
-async fn redrive_policy(client: &Client, name: &str, url: &str) -> Result<RedrivePolicy> {
+/// What the attributes of a queue say of its redrive policy.
+enum Redrive {
+    OfNoQueue,
+    Unset,
+    Set(RedrivePolicy),
+}
+
+async fn redrive_policy(client: &Client, name: &str, url: &str) -> Result<Redrive> {
     let request =
         client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::RedrivePolicy);
     let answer = match request.send().await {
         Ok(answer) => answer,
-        Err(error) if is_missing(code::<GetQueueAttributesError>(&error)) => return Err(missing(name)),
+        Err(error) if is_missing(code::<GetQueueAttributesError>(&error)) => return Ok(Redrive::OfNoQueue),
         Err(error) => return Err(failure(&error, format!("look at queue {name}"))),
     };
     let policy = answer.attributes.unwrap_or_default().remove(&QueueAttributeName::RedrivePolicy);
-    let policy = policy.ok_or_else(|| {
-        Error::usage(format!(
-            "queue {name} has no dead-letter queue: set its redrive policy, so that a message that cannot be \
-             handled is kept"
-        ))
-    })?;
+    let Some(policy) = policy else { return Ok(Redrive::Unset) };
     serde_json::from_str(&policy)
+        .map(Redrive::Set)
         .map_err(|error| Error::usage(format!("read the redrive policy of queue {name}")).with_source(error))
 }
 

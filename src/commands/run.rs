@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
 use self::view::View;
+use super::metrics::Writing;
 use super::{environment, output};
 use crate::archive::layout::RunId;
 use crate::archive::record::{Outcome, Report};
@@ -60,6 +61,7 @@ pub(super) async fn run(cli: &Cli, args: &TriggerArgs) -> Result<Exit> {
         sources.iter().map(|source| RunId::suffix(&message_id, &source.name)).collect();
     let stop = shutdown.child_token();
     let working = tokio::spawn(work(Arc::clone(&environment), LONG_POLL, stop.clone()));
+    let metrics = Writing::start(&environment);
     let mut watch = Watch::new(&environment, suffixes, View::new(bars, Arc::clone(&environment)));
     let watched = shutdown.run_until_cancelled(watch.until_reported()).await;
     stop.cancel();
@@ -68,6 +70,11 @@ pub(super) async fn run(cli: &Cli, args: &TriggerArgs) -> Result<Exit> {
         tracing::warn!("stopped with jobs still running: their messages come back");
     }
     watch.view.finish();
+    match metrics {
+        Some(metrics) if matches!(watched, Some(Ok(_))) => metrics.finish_run().await,
+        Some(metrics) => metrics.finish().await,
+        None => {}
+    }
     let Some(reports) = watched.transpose()? else {
         tracing::warn!("interrupted: the run goes on as soon as a worker does; `status` shows it");
         return Ok(Exit::Interrupted);

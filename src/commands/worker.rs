@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::environment;
+use super::metrics::Writing;
 use crate::cli::Cli;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -30,6 +31,7 @@ pub(super) async fn run(cli: &Cli) -> Result<Exit> {
     );
     let grace = environment.config.shutdown_grace;
     let long_poll = (grace / 5).clamp(Duration::from_secs(1), LONGEST_POLL);
+    let metrics = Writing::start(&environment);
     let working = tokio::spawn(work(Arc::clone(&environment), long_poll, stop.clone()));
     stop.cancelled().await;
     if timeout(grace, working).await.is_err() {
@@ -39,6 +41,9 @@ pub(super) async fn run(cli: &Cli) -> Result<Exit> {
         );
     } else {
         tracing::info!("worker stopped: every message is settled or given back");
+    }
+    if let Some(metrics) = metrics {
+        metrics.finish().await;
     }
     Ok(Exit::Complete)
 }

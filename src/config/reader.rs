@@ -50,8 +50,8 @@ impl Parameters {
         self.path.as_deref().unwrap_or("/dynamodb-backup/<environment>/")
     }
 
-    /// What to say of each parameter that no setting reads.
-    pub(super) fn unread(&self) -> impl Iterator<Item = String> {
+    /// Each parameter that no setting reads, and why.
+    pub(super) fn unread(&self) -> impl Iterator<Item = (String, &'static str)> {
         let unread = |name: &&String| *name == "environment" || Setting::find(name).is_none();
         self.values.keys().filter(unread).map(|name| {
             let reason = if name == "environment" {
@@ -59,7 +59,7 @@ impl Parameters {
             } else {
                 "no setting has this name"
             };
-            format!("{}{name} is ignored: {reason}", self.path())
+            (format!("{}{name}", self.path()), reason)
         })
     }
 }

@@ -44,7 +44,7 @@ const SOURCE: &str = "Source";
 const COPY: &str = "Copy";
 const RESTORE: &str = "Restore";
 const PACE: &str = "Pace";
-const LOG: &str = "Log";
+const LOG: &str = "Log and metrics";
 
 /// All settings, in the order the help text lists them.
 #[rustfmt::skip] // one setting a paragraph, all alike
@@ -137,6 +137,9 @@ pub static SETTINGS: &[Setting] = &[
          progress bars are drawn, unless it is given").default("info"),
     Setting::new(LOG, "log-format", "text|json",
         "Form of the log lines on stderr").derived("text on a terminal, json elsewhere"),
+    Setting::new(LOG, "metrics", "emf|off",
+        "What `worker` and `run` write once a minute for CloudWatch: emf is lines in its embedded metric format on \
+         stdout, or on stderr with --output json").default("off"),
 ];
 
 /// The keys of a `[[source]]` in the value of `sources`, each with the setting it stands for.

@@ -17,6 +17,7 @@ use crate::aws::dynamodb::{CallError, Tables};
 use crate::batch::{Batch, BatchBuilder, Delete};
 use crate::error::{Error, Result};
 use crate::item::{ItemReader, Key};
+use crate::metrics::{Counters, Metric};
 use crate::rate::{Pace, Throttle};
 use crate::schema::KeySchema;
 use crate::table::TableName;
@@ -55,6 +56,7 @@ pub struct Writer<'a> {
     max_batch_units: u64,
     /// Is told how many items were put, for whoever watches.
     on_put: Box<dyn Fn(u64) + Send + Sync + 'a>,
+    counters: Arc<Counters>,
 }
 
 impl fmt::Debug for Writer<'_> {
@@ -72,7 +74,14 @@ impl<'a> Writer<'a> {
         max_batch_units: u64,
     ) -> Self {
         let on_put = Box::new(|_| {});
-        Self { tables, table, key, pace: Mutex::new(pace), max_batch_units, on_put }
+        let counters = Arc::default();
+        Self { tables, table, key, pace: Mutex::new(pace), max_batch_units, on_put, counters }
+    }
+
+    /// Counts units and throttles there.
+    #[must_use]
+    pub fn counted(self, counters: Arc<Counters>) -> Self {
+        Self { counters, ..self }
     }
 
     /// Tells `on_put` of each number of items that was put.
@@ -164,7 +173,10 @@ impl<'a> Writer<'a> {
                     pending.extend(self.isolate(&batch, &error, &mut tally)?);
                     continue;
                 }
-                Err(CallError::Failed(error)) if error.is_retryable() => (batch, Some(error)),
+                Err(CallError::Failed(error)) if error.is_retryable() => {
+                    self.tables.retries().add_one();
+                    (batch, Some(error))
+                }
                 Err(CallError::Failed(error)) => return Err(error),
             };
             let written = (sent - rest.len()) as u64;
@@ -199,7 +211,9 @@ impl<'a> Writer<'a> {
         let (rest, consumed) = batch.unprocessed(answer, &self.key)?;
         let of_table = consumed.map_or(reserved, |consumed| consumed.table_units);
         self.pace().settle(reserved, of_table, Instant::now());
-        tally.consumed_units += consumed.map_or(0.0, |consumed| consumed.units);
+        let units = consumed.map_or(0.0, |consumed| consumed.units);
+        tally.consumed_units += units;
+        self.counters.add_units(Metric::WriteUnits, units);
         if !rest.is_empty() {
             self.slow_down(Throttle::Unknown);
         }
@@ -207,6 +221,7 @@ impl<'a> Writer<'a> {
     }
 
     fn slow_down(&self, throttle: Throttle) {
+        self.counters.add(Metric::Throttles, 1);
         let (mut pace, now) = (self.pace(), Instant::now());
         if pace.throttled(throttle, now) {
             let units_per_second = pace.units_per_second(now);

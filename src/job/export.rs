@@ -19,6 +19,7 @@ use crate::blocking::blocking;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::item::{Key, line_item};
+use crate::metrics::{Counters, Metric};
 use crate::page::Page;
 use crate::rate::{Ceiling, Direction};
 use crate::reconcile::{self, Event};
@@ -68,6 +69,7 @@ struct SegmentExport<'a> {
     /// Read capacity units consumed since the last part.
     consumed_units: f64,
     scan: SegmentScan<'a>,
+    counters: Arc<Counters>,
 }
 
 enum End {
@@ -89,6 +91,7 @@ impl<'a> SegmentExport<'a> {
         let (plan, definition) = (&task.table.plan, &task.table.definition);
         let ceiling = Ceiling::new(plan.lane_units(plan.read_budget));
         let pace = environment.rates.pace(&definition.table_arn, Direction::Read, ceiling, Instant::now());
+        let counters = environment.metrics.of(&task.run.source.name);
         let of_source = Segment {
             tables: &environment.source_of(&task.run).await?.tables,
             table: &task.table.name,
@@ -109,7 +112,8 @@ impl<'a> SegmentExport<'a> {
             writer: None,
             part_items: 0,
             consumed_units: 0.0,
-            scan: SegmentScan::new(of_source, pace, definition.item_bytes()),
+            scan: SegmentScan::new(of_source, pace, definition.item_bytes()).counted(Arc::clone(&counters)),
+            counters,
         })
     }
 
@@ -208,6 +212,8 @@ impl<'a> SegmentExport<'a> {
         let Some(etag) = self.archive().create_part(&key, &part, &head).await? else { return Ok(false) };
         self.environment.part_buffers.give_back(part);
         head.etag = etag;
+        self.counters.add(Metric::ItemsExported, head.items);
+        self.counters.add(Metric::BytesExported, head.bytes);
         tracing::debug!(part = number, items = head.items, size_bytes = head.bytes, "part written");
         self.parts.push(head);
         Ok(true)

@@ -5,6 +5,7 @@ mod deletes;
 mod lists;
 mod live_copy;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use crate::copy::compare::Comparison;
 use crate::copy::segment::{CopySegment, CopyTable};
 use crate::environment::Environment;
 use crate::error::Result;
+use crate::metrics::Metric;
 use crate::reconcile::{self, Event};
 
 /// How long a write waits for its target or for the export of its segment: a quarter of its table's age, within
@@ -141,8 +143,13 @@ impl SegmentWrite<'_> {
 
     /// Compares, and puts what is missing or different; again from where there was no more room for keys.
     async fn run(&self, copy: CopyTable<'_>) -> Result<End> {
-        let CopySegment { mut scan, writer } = copy.segment(self.segment, self.task.table.plan.segments);
-        let writer = writer.watched(|items| self.progress(items));
+        let counters = self.environment.metrics.of(&self.task.run.source.name);
+        let CopySegment { scan, writer } = copy.segment(self.segment, self.task.table.plan.segments);
+        let mut scan = scan.counted(Arc::clone(&counters));
+        let writer = writer.counted(Arc::clone(&counters)).watched(|items| {
+            counters.add(Metric::ItemsPut, items);
+            self.progress(items);
+        });
         let comparison = Comparison { archive: self.archive(), parts: &self.parts, schema: &copy.key };
         let mut attempt = Attempt::new(self);
         let mut start = Some(0);

@@ -79,6 +79,7 @@ run "settings_of_one_source_lie_in_ssm_and_its_external_id_is_a_secret" {
       "source-region"  = "us-east-1"
       "include"        = "orders-*,users"
       "lanes"          = "8"
+      "metrics"        = "emf"
       "shutdown-grace" = "105s"
     }
     error_message = "the settings are not these"
@@ -99,7 +100,7 @@ run "several_sources_are_one_secret_text" {
     }
   }
   assert {
-    condition     = keys(aws_ssm_parameter.setting) == ["bucket", "shutdown-grace"]
+    condition     = keys(aws_ssm_parameter.setting) == ["bucket", "metrics", "shutdown-grace"]
     error_message = "settings of one source are given beside several"
   }
   assert {

@@ -7,6 +7,7 @@ mod commands;
 #[path = "../../examples/quickstart/compare.rs"]
 mod compare;
 mod dispositions;
+mod doctor;
 mod drift;
 mod duplicates;
 mod evidence;
@@ -15,6 +16,7 @@ mod guards;
 mod hand_over;
 mod harness;
 mod inventory;
+mod metrics;
 mod nights;
 mod pace;
 mod pipeline;

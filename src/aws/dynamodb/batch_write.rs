@@ -40,8 +40,8 @@ use aws_types::region::SigningRegion;
 use bytes::Bytes;
 
 use super::ThrottlesAreOurs;
-use crate::aws::endpoint_override;
 use crate::aws::wire::{GeneratedErrors, raw_request, verified_body};
+use crate::aws::{Retries, endpoint_override};
 
 const TARGET: &str = "DynamoDB_20120810.BatchWriteItem";
 
@@ -50,7 +50,7 @@ const TARGET: &str = "DynamoDB_20120810.BatchWriteItem";
 pub(super) struct BatchWrites(Operation<Bytes, Bytes, BatchWriteItemError>);
 
 impl BatchWrites {
-    pub(super) fn new(sdk: &SdkConfig, retry_partition: RetryPartition) -> Self {
+    pub(super) fn new(sdk: &SdkConfig, retry_partition: RetryPartition, count: Retries) -> Self {
         let retries = sdk.retry_config().cloned().unwrap_or_else(aws_config::retry::RetryConfig::standard);
         let timeouts =
             sdk.timeout_config().cloned().unwrap_or_else(aws_config::timeout::TimeoutConfig::disabled);
@@ -65,6 +65,7 @@ impl BatchWrites {
             .interceptor(ServiceClockSkewInterceptor::new())
             .interceptor(RequestInfoInterceptor::new())
             .interceptor(InvocationIdInterceptor::new())
+            .interceptor(count)
             .retry_classifier(HttpStatusCodeClassifier::default())
             .retry_classifier(TransientErrorClassifier::<BatchWriteItemError>::new())
             .retry_classifier(ModeledAsRetryableClassifier::<BatchWriteItemError>::new())

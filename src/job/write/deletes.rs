@@ -1,5 +1,6 @@
 //! The last step of a write: deletes the items of a segment that the copy has and the archive has not.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -13,6 +14,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::item::Key;
 use crate::job::{Lease, Outcome, Task};
+use crate::metrics::Metric;
 use crate::reconcile::{self, Event};
 use crate::schema::KeySchema;
 
@@ -77,7 +79,10 @@ impl SegmentDelete<'_> {
         let deadline = Instant::now() + self.environment.config.hand_over_after;
         let written: Written = archive.require(&self.folder.written(self.segment)).await?;
         let copy = live_copy::open(self.environment, self.task, false).await?;
-        let segment = copy.segment(self.segment, self.task.table.plan.segments);
+        let counters = self.environment.metrics.of(&self.task.run.source.name);
+        let writer = copy.segment(self.segment, self.task.table.plan.segments).writer;
+        let writer =
+            writer.counted(Arc::clone(&counters)).watched(|items| counters.add(Metric::ItemsDeleted, items));
         let mut deleted = Deleted::nothing();
         for list in 0..written.extra_lists() {
             let extra = self.folder.extra_keys(self.segment, &written.attempt, list);
@@ -90,7 +95,7 @@ impl SegmentDelete<'_> {
             if Instant::now() >= deadline || self.is_over().await? {
                 return Ok(false);
             }
-            let of_list = self.delete(&segment.writer, &copy.key, &extra).await?;
+            let of_list = self.delete(&writer, &copy.key, &extra).await?;
             archive.create(&key, &of_list).await?;
             deleted.add(&of_list);
         }

@@ -1,6 +1,7 @@
 //! The way of one request: caller, call, fault, permission, service.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use crate::call::{Call, Recorder};
@@ -25,6 +26,8 @@ pub(crate) struct Cloud {
     pub(crate) ssm: Ssm,
     pub(crate) recorder: Recorder,
     pub(crate) faults: Faults,
+    /// What every `Date` is wrong by, in seconds.
+    pub(crate) clock_ahead: AtomicI64,
 }
 
 /// What becomes of a request.
@@ -48,6 +51,7 @@ impl Cloud {
             ssm: Ssm::default(),
             recorder: Recorder::default(),
             faults: Faults::default(),
+            clock_ahead: AtomicI64::new(0),
         }
     }
 

@@ -183,6 +183,9 @@ fn permission(service: Service, action: &str) -> String {
     let guarded_by = match (service, action) {
         (Service::S3, "ListObjectsV2" | "HeadBucket") => "ListBucket",
         (Service::S3, "HeadObject") => "GetObject",
+        (Service::S3, "GetObjectLockConfiguration") => "GetBucketObjectLockConfiguration",
+        (Service::S3, "GetBucketEncryption") => "GetEncryptionConfiguration",
+        (Service::S3, "GetPublicAccessBlock") => "GetBucketPublicAccessBlock",
         (Service::S3, "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload") => "PutObject",
         (Service::Sqs, batch) => batch.strip_suffix("Batch").unwrap_or(batch),
         (_, action) => action,

@@ -39,7 +39,7 @@ pub use call::Call;
 pub use fault::Fault;
 pub use iam::Role;
 pub use loopback::Loopback;
-pub use s3::BucketView;
+pub use s3::{BucketSettings, BucketView};
 pub use sqs::QueueView;
 
 /// The account whose tables are backed up.

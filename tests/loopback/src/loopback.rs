@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -58,6 +59,11 @@ impl Loopback {
     /// be one of the two: an account is there, and empty, as soon as somebody acts in it.
     pub fn add_role(&self, role: Role) {
         self.cloud().iam.add_role(role);
+    }
+
+    /// Makes every answer's `Date` this many seconds later than it is, or earlier.
+    pub fn set_clock_ahead(&self, seconds: i64) {
+        self.cloud().clock_ahead.store(seconds, Ordering::Relaxed);
     }
 
     /// Ends every session that `AssumeRole` opened, whatever expiry its holder was told.

@@ -5,10 +5,12 @@ mod digest;
 mod listing;
 mod multipart;
 mod operations;
+mod settings;
 mod store;
 mod target;
 mod view;
 
+pub use settings::BucketSettings;
 pub(crate) use target::target;
 pub use view::BucketView;
 
@@ -46,7 +48,7 @@ impl S3 {
     }
 
     pub(crate) async fn answer(&self, call: &Call, request: Request) -> Reply {
-        if let Some(refused) = self.refuse(call) {
+        if let Some(refused) = self.refuse(call, request.header("x-amz-expected-bucket-owner")) {
             return refused;
         }
         match self.run(call, request).await {
@@ -55,8 +57,9 @@ impl S3 {
         }
     }
 
-    /// The bucket must be there, belong to the caller's account, and lie in the region signed for.
-    fn refuse(&self, call: &Call) -> Option<Reply> {
+    /// The bucket must be there, belong to the caller's account and to the owner expected, and lie in the region
+    /// signed for.
+    fn refuse(&self, call: &Call, expected_owner: Option<&str>) -> Option<Reply> {
         if matches!(call.action.as_str(), "CreateBucket" | "ListBuckets") {
             return None;
         }
@@ -64,6 +67,9 @@ impl S3 {
         match self.store.bucket(name) {
             None => Some(no_such_bucket().reply(Service::S3)),
             Some(bucket) if bucket.account != call.account => Some(access_denied().reply(Service::S3)),
+            Some(bucket) if expected_owner.is_some_and(|owner| owner != bucket.account) => {
+                Some(access_denied().reply(Service::S3))
+            }
             Some(bucket) if bucket.region != call.region => Some(elsewhere(&bucket)),
             Some(_) => None,
         }

@@ -3,15 +3,17 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures::stream;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, DATE};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -59,9 +61,12 @@ async fn answer(cloud: &Arc<Cloud>, request: http::Request<Incoming>) -> io::Res
     // What has arrived is done, whether its client waits for the answer or not: on AWS, too, a receive that
     // nobody listens to takes its message.
     let cloud = Arc::clone(cloud);
-    let answered = tokio::spawn(async move { cloud.answer(request).await }).await;
-    match answered.map_err(io::Error::other)? {
-        Outcome::Reply(reply) => Ok(response(reply)),
+    let answered = tokio::spawn({
+        let cloud = Arc::clone(&cloud);
+        async move { cloud.answer(request).await }
+    });
+    match answered.await.map_err(io::Error::other)? {
+        Outcome::Reply(reply) => Ok(dated(response(reply), cloud.clock_ahead.load(Ordering::Relaxed))),
         Outcome::Truncated(reply) => Ok(truncated(reply)),
         Outcome::Closed => Err(io::ErrorKind::ConnectionReset.into()),
     }
@@ -72,6 +77,16 @@ fn response(reply: Reply) -> http::Response<Body> {
     let mut response = http::Response::new(body);
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
+    response
+}
+
+/// Hyper adds the right date where there is none.
+fn dated(mut response: http::Response<Body>, ahead_seconds: i64) -> http::Response<Body> {
+    if ahead_seconds != 0 {
+        let date = Timestamp::now() + SignedDuration::from_secs(ahead_seconds);
+        let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        response.headers_mut().insert(DATE, date.try_into().expect("a date is a header"));
+    }
     response
 }
 

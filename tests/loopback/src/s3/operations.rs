@@ -90,6 +90,42 @@ impl S3 for Operations {
         Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
     }
 
+    async fn get_bucket_versioning(
+        &self,
+        request: S3Request<GetBucketVersioningInput>,
+    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+        let bucket = self.bucket(&request.input.bucket)?;
+        let settings = bucket.settings.lock();
+        Ok(S3Response::new(settings.versioning()))
+    }
+
+    async fn get_object_lock_configuration(
+        &self,
+        request: S3Request<GetObjectLockConfigurationInput>,
+    ) -> S3Result<S3Response<GetObjectLockConfigurationOutput>> {
+        let bucket = self.bucket(&request.input.bucket)?;
+        let settings = bucket.settings.lock();
+        settings.object_lock().map(S3Response::new)
+    }
+
+    async fn get_bucket_encryption(
+        &self,
+        request: S3Request<GetBucketEncryptionInput>,
+    ) -> S3Result<S3Response<GetBucketEncryptionOutput>> {
+        let bucket = self.bucket(&request.input.bucket)?;
+        let settings = bucket.settings.lock();
+        Ok(S3Response::new(settings.encryption()))
+    }
+
+    async fn get_public_access_block(
+        &self,
+        request: S3Request<GetPublicAccessBlockInput>,
+    ) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
+        let bucket = self.bucket(&request.input.bucket)?;
+        let settings = bucket.settings.lock();
+        Ok(S3Response::new(settings.public_access()))
+    }
+
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let input = request.input;
         let bucket = self.bucket(&input.bucket)?;

@@ -10,6 +10,7 @@ use s3s::dto::{Checksum, ETagCondition, Metadata};
 use s3s::{S3Result, s3_error};
 
 use super::multipart::Upload;
+use super::settings::BucketSettings;
 
 #[derive(Default)]
 pub(super) struct Store(RwLock<BTreeMap<String, Arc<Bucket>>>);
@@ -35,6 +36,7 @@ pub(super) struct Bucket {
     pub(super) account: String,
     pub(super) region: String,
     pub(super) uploads: Mutex<HashMap<String, Upload>>,
+    pub(super) settings: Mutex<BucketSettings>,
     objects: Mutex<Objects>,
 }
 
@@ -80,6 +82,7 @@ impl Bucket {
             account: account.to_owned(),
             region: region.to_owned(),
             uploads: Mutex::default(),
+            settings: Mutex::default(),
             objects: Mutex::default(),
         }
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use s3s::dto::Checksum;
 
 use super::digest;
+use super::settings::BucketSettings;
 use super::store::{Bucket, Object};
 
 /// A bucket, looked at from behind.
@@ -78,6 +79,15 @@ impl BucketView {
     /// If there is no such bucket.
     pub fn remove(&self, key: &str) {
         self.existing().replace(key, None);
+    }
+
+    /// Changes how the bucket is set up.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such bucket.
+    pub fn set_up(&self, settings: BucketSettings) {
+        *self.existing().settings.lock() = settings;
     }
 
     /// How many times clients have written the key.

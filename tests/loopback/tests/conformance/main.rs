@@ -1,6 +1,7 @@
 //! The loopback against the real AWS SDK: what it must do as AWS does.
 
 mod accounts;
+mod bucket_settings;
 mod client;
 mod deletes;
 mod dynamodb;
