@@ -8,6 +8,7 @@ mod clock;
 pub mod dynamodb;
 mod failure;
 mod retries;
+mod role;
 pub mod s3;
 pub mod scaling;
 pub mod sqs;
@@ -24,6 +25,7 @@ use aws_types::service_config::ServiceConfigKey;
 
 pub use self::access::{Access, Told};
 pub use self::retries::Retries;
+use self::role::RoleSession;
 use crate::error::{Error, Result};
 
 /// The session of the backup account: the credentials the process was started with.
@@ -32,6 +34,8 @@ pub struct Session {
     sdk: SdkConfig,
     region: String,
     retries: Retries,
+    /// Whose session it is, unless it is that of the credentials the process was started with.
+    role: Option<RoleSession>,
 }
 
 impl Session {
@@ -49,7 +53,7 @@ impl Session {
         let region = sdk.region().map(ToString::to_string).ok_or_else(|| {
             Error::usage("no AWS region is set: export AWS_REGION or set a region in the AWS profile")
         })?;
-        Ok(Self { sdk, region, retries: Retries::default() })
+        Ok(Self { sdk, region, retries: Retries::default(), role: None })
     }
 
     /// Counts the retries of this session and of all that come from it.
@@ -77,7 +81,8 @@ impl Session {
     #[must_use]
     pub fn in_region(&self, region: &str) -> Self {
         let sdk = self.sdk.to_builder().region(Region::new(region.to_owned())).build();
-        Self { sdk, region: region.to_owned(), retries: self.retries.clone() }
+        let (retries, role) = (self.retries.clone(), self.role.clone());
+        Self { sdk, region: region.to_owned(), retries, role }
     }
 
     /// Path-style S3 addressing is for endpoints that are not AWS: `<bucket>.localhost` has no name server.

@@ -7,23 +7,20 @@
 
 mod compare;
 mod nights;
+mod program;
 
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use loopback_aws::sample::{self, SampleTable};
-use loopback_aws::{BACKUP_ACCOUNT, BUCKET, EXTERNAL_ID, Loopback, REGION, SOURCE_ACCOUNT, SOURCE_ROLE_ARN};
-
-/// Says that this process is the program itself, started by the quick start with its environment.
-const AS_PROGRAM: &str = "as-program";
+use loopback_aws::{BACKUP_ACCOUNT, BUCKET, Loopback, REGION, SOURCE_ACCOUNT};
 
 fn main() -> Result<ExitCode> {
-    let mut arguments: Vec<String> = std::env::args().collect();
-    if arguments.get(1).is_some_and(|first| first == AS_PROGRAM) {
-        arguments.remove(1);
-        return Ok(program(arguments));
+    if let Some(exit) = program::run_if_asked() {
+        return Ok(exit);
     }
+    let arguments: Vec<String> = std::env::args().collect();
     let json = arguments.windows(2).any(|pair| pair == ["--output", "json"]);
     let full = arguments.iter().any(|argument| argument == "--full");
     let nights = nights_asked_for(&arguments)?;
@@ -41,19 +38,6 @@ fn nights_asked_for(arguments: &[String]) -> Result<Option<u32>> {
         Some(Ok(nights @ 1..)) => Ok(Some(nights)),
         _ => bail!("--nights: give a number of nights, such as 4"),
     }
-}
-
-/// What `src/main.rs` does, with the command line of the parent.
-fn program(arguments: Vec<String>) -> ExitCode {
-    use dynamodb_backup::{cli::Cli, commands, exit::Exit};
-    let run = |cli: Cli| {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(commands::run(&cli)).unwrap_or_else(|error| {
-            eprintln!("error: {error:#}");
-            Exit::from(error.kind())
-        })
-    };
-    Cli::read(arguments).map_or_else(ExitCode::from, |cli| run(cli).into())
 }
 
 async fn quickstart(full: bool, json: bool) -> Result<ExitCode> {
@@ -74,8 +58,8 @@ async fn quickstart(full: bool, json: bool) -> Result<ExitCode> {
         "{seeded} tables are there; backing them up into account 222222222222:\n\n  $ dynamodb-backup run\n"
     ));
     let started = Instant::now();
-    let (endpoint, output) = (aws.endpoint(), if json { "json" } else { "text" });
-    let run = tokio::task::spawn_blocking(move || run_program(&endpoint, output, "warn", &[])).await??;
+    let (environment, output) = (aws.environment(), if json { "json" } else { "text" });
+    let run = tokio::task::spawn_blocking(move || run_program(&environment, output, "warn", &[])).await??;
     let seconds = started.elapsed().as_secs_f64();
 
     say("\ncomparing every item of the copy with its source, through the plain SDK …");
@@ -118,13 +102,10 @@ struct Run {
 }
 
 /// Runs the program in a process of its own, pointed at loopback by its environment alone.
-fn run_program(endpoint: &str, output: &str, log: &str, arguments: &[&str]) -> Result<Run> {
+fn run_program(environment: &[(&str, String)], output: &str, log: &str, arguments: &[&str]) -> Result<Run> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args([AS_PROGRAM, "run", "--output", output]).args(arguments);
-    command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_REGION", REGION);
-    command.env("AWS_ACCESS_KEY_ID", BACKUP_ACCOUNT).env("AWS_SECRET_ACCESS_KEY", "loopback");
-    command.env("BACKUP_BUCKET", BUCKET).env("BACKUP_LOG", log);
-    command.env("BACKUP_ROLE_ARN", SOURCE_ROLE_ARN).env("BACKUP_EXTERNAL_ID", EXTERNAL_ID);
+    command.args([program::AS_PROGRAM, "run", "--output", output]).args(arguments);
+    command.envs(environment.iter().cloned()).env("BACKUP_LOG", log);
     let json = output == "json";
     command.stdout(if json { Stdio::piped() } else { Stdio::inherit() });
     let done = command.spawn()?.wait_with_output().context("run the program")?;

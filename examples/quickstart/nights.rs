@@ -134,8 +134,8 @@ async fn one_night(
     event: Event,
     changes: &Changes,
 ) -> Result<(Night, Vec<String>)> {
-    let endpoint = aws.endpoint();
-    let run = move || crate::run_program(&endpoint, "json", "error", event.arguments());
+    let environment = aws.environment();
+    let run = move || crate::run_program(&environment, "json", "error", event.arguments());
     let run = tokio::task::spawn_blocking(run).await??;
     let finished: Finished = serde_json::from_str(&run.stdout).context("read what `run` has printed")?;
     let (source_items, differing) = crate::compare_all(aws, names).await?;

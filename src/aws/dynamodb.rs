@@ -77,14 +77,17 @@ impl Tables {
     pub fn new(session: &Session, purpose: &str) -> Self {
         let partition =
             RetryPartition::custom(format!("dynamodb-{purpose}")).token_bucket(retry_quota()).build();
-        let config = aws_sdk_dynamodb::config::Builder::from(&session.sdk)
+        let mut config = aws_sdk_dynamodb::config::Builder::from(&session.sdk)
             .retry_partition(partition.clone())
             .interceptor(session.retries.clone());
+        if let Some(role) = &session.role {
+            config = config.interceptor(role.clone()).retry_classifier(role.clone());
+        }
         let scans = config.clone().retry_classifier(ThrottlesAreOurs);
         Self {
             control: Client::from_conf(config.build()),
             scans: Client::from_conf(scans.build()),
-            batch_writes: BatchWrites::new(&session.sdk, partition, session.retries.clone()),
+            batch_writes: BatchWrites::new(session, partition),
             turns: Arc::default(),
             retries: session.retries.clone(),
         }

@@ -15,8 +15,8 @@ use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::Session;
 use super::failure::{code, failure};
+use super::{MAX_ATTEMPTS, Session};
 use crate::error::{Error, Result};
 
 /// One attempt at an object of up to a few hundred MiB over a slow link.
@@ -75,6 +75,14 @@ pub struct Head {
     pub etag: String,
     pub size_bytes: u64,
     pub metadata: HashMap<String, String>,
+}
+
+/// What has failed of a read.
+enum GetError {
+    /// The call, after all the attempts that it is worth.
+    Call(Error),
+    /// The body of an answer that had begun well.
+    Body(Error),
 }
 
 impl Bucket {
@@ -144,16 +152,28 @@ impl Bucket {
 
     /// A whole object, or `None` where there is none.
     pub async fn get(&self, key: &str) -> Result<Option<Object>> {
+        // The SDK tries again until an answer begins, and leaves its body to us: one that breaks off, stalls, or is not
+        // what its checksum says is asked for again.
+        let get = || self.get_once(key);
+        let body = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(50))
+            .with_jitter()
+            .with_max_times(MAX_ATTEMPTS as usize - 1);
+        let answer = get.retry(body).when(|error| matches!(error, GetError::Body(_))).await;
+        answer.map_err(|(GetError::Call(error) | GetError::Body(error))| error)
+    }
+
+    async fn get_once(&self, key: &str) -> Result<Option<Object>, GetError> {
         let step = || format!("read s3://{}/{key}", self.name);
         let answer = match self.client.get_object().bucket(&self.name).key(key).send().await {
             Ok(answer) => answer,
             Err(error) if code(&error) == Some("NoSuchKey") => return Ok(None),
-            Err(error) => return Err(failure(&error, step())),
+            Err(error) => return Err(GetError::Call(failure(&error, step()))),
         };
         let metadata = answer.metadata.unwrap_or_default();
         match answer.body.collect().await {
             Ok(body) => Ok(Some(Object { body: body.into_bytes(), metadata })),
-            Err(error) => Err(Error::retryable(step()).with_source(error)),
+            Err(error) => Err(GetError::Body(Error::retryable(step()).with_source(error))),
         }
     }
 

@@ -68,7 +68,11 @@ impl Scalings {
 
 impl Scaling {
     pub fn new(session: &Session) -> Self {
-        Self(Client::new(&session.sdk))
+        let mut config = aws_sdk_applicationautoscaling::config::Builder::from(&session.sdk);
+        if let Some(role) = &session.role {
+            config = config.interceptor(role.clone()).retry_classifier(role.clone());
+        }
+        Self(Client::from_conf(config.build()))
     }
 
     /// The auto scaling of every table. That it cannot be had is no reason not to back up the tables.

@@ -1,7 +1,6 @@
 //! STS: who we are, and the role in the source account.
 
 use aws_config::Region;
-use aws_config::identity::IdentityCache;
 use aws_config::sts::AssumeRoleProvider;
 use aws_sdk_sts::config::SharedCredentialsProvider;
 use jiff::{SignedDuration, Timestamp};
@@ -9,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Session;
 use super::clock::ServiceClock;
 use super::failure::failure;
+use super::role::RoleSession;
 use crate::error::{Context, Error, Result};
 
 /// Names our sessions in the source account's CloudTrail.
@@ -43,7 +43,8 @@ impl Session {
         Ok(Identity { account_id: account?, arn: answer.arn.unwrap_or_default(), clock_ahead: ahead })
     }
 
-    /// A session of another account: assumes `role_arn`, and assumes it again before its credentials expire.
+    /// A session of another account: assumes `role_arn`, and assumes it again before its credentials expire and when
+    /// they are refused.
     ///
     /// # Errors
     /// Permanent when STS refuses: the role is missing, does not trust us, or wants another external id.
@@ -53,15 +54,16 @@ impl Session {
         if let Some(external_id) = external_id {
             provider = provider.external_id(external_id);
         }
-        let provider = SharedCredentialsProvider::new(provider.build().await);
+        let (provider, role) = (SharedCredentialsProvider::new(provider.build().await), RoleSession::new());
         let sdk = self
             .sdk
             .to_builder()
             .region(Region::new(region.to_owned()))
-            .identity_cache(IdentityCache::lazy().build())
+            .identity_cache(role.clone())
             .credentials_provider(provider)
             .build();
-        let session = Self { sdk, region: region.to_owned(), retries: self.retries.clone() };
+        let (retries, role) = (self.retries.clone(), Some(role));
+        let session = Self { sdk, region: region.to_owned(), retries, role };
         session.account_id().await.with_context(|| {
             format!(
                 "assume role {role_arn}: check that it exists, that its trust policy names this account's \

@@ -28,6 +28,9 @@ const MAX_IN_FLIGHT: usize = 8;
 /// Batches read ahead of those in flight: enough to hide decompression, small against a part.
 const READ_AHEAD: usize = 4;
 
+/// How long items are sent again at most while none of them is taken.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// What the writes of a part have come to.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -54,6 +57,8 @@ pub struct Writer<'a> {
     pace: Mutex<Pace>,
     /// The most write units of one batch: what the copy takes at once.
     max_batch_units: u64,
+    /// How long items are sent again while none of them is taken.
+    patience: Duration,
     /// Is told how many items were put, for whoever watches.
     on_put: Box<dyn Fn(u64) + Send + Sync + 'a>,
     counters: Arc<Counters>,
@@ -75,13 +80,28 @@ impl<'a> Writer<'a> {
     ) -> Self {
         let on_put = Box::new(|_| {});
         let counters = Arc::default();
-        Self { tables, table, key, pace: Mutex::new(pace), max_batch_units, on_put, counters }
+        Self {
+            tables,
+            table,
+            key,
+            pace: Mutex::new(pace),
+            max_batch_units,
+            patience: PATIENCE,
+            on_put,
+            counters,
+        }
     }
 
     /// Counts units and throttles there.
     #[must_use]
     pub fn counted(self, counters: Arc<Counters>) -> Self {
         Self { counters, ..self }
+    }
+
+    /// Gives up after `longest` with nothing taken, if that is less than ten minutes.
+    #[must_use]
+    pub fn patient_for(self, longest: Duration) -> Self {
+        Self { patience: longest.min(PATIENCE), ..self }
     }
 
     /// Tells `on_put` of each number of items that was put.
@@ -159,7 +179,7 @@ impl<'a> Writer<'a> {
     async fn write_batch(&self, batch: Batch) -> Result<Tally> {
         let mut tally = Tally::default();
         let mut pending = vec![batch];
-        let mut backoff = patience().build();
+        let mut backoff = backoff(self.patience);
         while let Some(batch) = pending.pop() {
             let sent = batch.len();
             let (rest, error) = match self.send(&batch).await {
@@ -186,7 +206,7 @@ impl<'a> Writer<'a> {
                 continue;
             }
             if written > 0 {
-                backoff = patience().build();
+                backoff = self::backoff(self.patience);
             }
             let Some(delay) = backoff.next() else {
                 return Err(error.unwrap_or_else(|| takes_no_more(self.table)));
@@ -252,13 +272,15 @@ fn takes_no_more(table: &TableName) -> Error {
     ))
 }
 
-/// How long items are sent again while none of them is taken: about ten minutes.
-fn patience() -> ExponentialBuilder {
+/// The pauses before items are sent again of which none was taken.
+fn backoff(patience: Duration) -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50))
         .with_max_delay(Duration::from_secs(60))
         .with_jitter()
-        .with_max_times(19)
+        .without_max_times()
+        .with_total_delay(Some(patience))
+        .build()
 }
 
 /// Where a reader sends its batches.

@@ -146,6 +146,8 @@ impl SegmentWrite<'_> {
         let counters = self.environment.metrics.of(&self.task.run.source.name);
         let CopySegment { scan, writer } = copy.segment(self.segment, self.task.table.plan.segments);
         let mut scan = scan.counted(Arc::clone(&counters));
+        // Nobody waits for a table for longer than a job may work.
+        let writer = writer.patient_for(self.environment.config.hand_over_after);
         let writer = writer.counted(Arc::clone(&counters)).watched(|items| {
             counters.add(Metric::ItemsPut, items);
             self.progress(items);

@@ -42,8 +42,10 @@ pub(super) async fn of(
     let Some(deletions) = decide(archive, &folder, run, table, state, &written, totals).await? else {
         return Ok(None);
     };
-    let is_ours = archive.create(&folder.deletions(), &deletions).await?;
+    archive.create(&folder.deletions(), &deletions).await?;
     let decided: Deletions = archive.require(&folder.deletions()).await?;
+    // By what lies there: a creation whose answer was lost says that somebody else was first.
+    let is_ours = decided == deletions;
     if let Some(reason) = &decided.reason {
         tracing::warn!(run.id = %run.run, table.name = %table.name, items = decided.items, "{reason}");
     }

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use dynamodb_backup::archive::layout::RunId;
 use loopback_aws::sample::SampleTable;
-use loopback_aws::{
-    BACKUP_ACCOUNT, BUCKET, BucketView, Call, EXTERNAL_ID, Loopback, REGION, SOURCE_ACCOUNT, SOURCE_ROLE_ARN,
-};
+use loopback_aws::{BACKUP_ACCOUNT, BUCKET, BucketView, Call, Door, Loopback, REGION, SOURCE_ACCOUNT};
 use serde_json::{Value, json};
 
 use crate::compare;
@@ -33,20 +31,11 @@ impl World {
     pub(crate) async fn new() -> Self {
         let aws = Loopback::start().await.expect("a free port");
         aws.deploy();
-        let endpoint = aws.endpoint();
-        let environment = [
-            ("AWS_ENDPOINT_URL", endpoint.as_str()),
-            ("AWS_REGION", REGION),
-            ("AWS_ACCESS_KEY_ID", BACKUP_ACCOUNT),
-            ("AWS_SECRET_ACCESS_KEY", "loopback"),
-            ("BACKUP_BUCKET", BUCKET),
-            ("BACKUP_ROLE_ARN", SOURCE_ROLE_ARN),
-            ("BACKUP_EXTERNAL_ID", EXTERNAL_ID),
-            ("BACKUP_LOG", "info"),
-            // A receive waits for a fifth of it, and stopping waits for the receive.
-            ("BACKUP_SHUTDOWN_GRACE", "10s"),
-        ];
-        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let mut environment = aws.environment();
+        environment.push(("BACKUP_LOG", "info".to_owned()));
+        // A receive waits for a fifth of it, and stopping waits for the receive.
+        environment.push(("BACKUP_SHUTDOWN_GRACE", "10s".to_owned()));
+        let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         Self { aws, environment }
     }
 
@@ -88,6 +77,12 @@ impl World {
     /// Starts the program; it is killed when the handle is dropped.
     pub(crate) fn start(&self, arguments: &[&str]) -> Started {
         Started(Some(self.command(arguments).spawn().expect("the program starts")))
+    }
+
+    /// The same, coming in by a door of its own.
+    pub(crate) fn start_at(&self, door: &Door, arguments: &[&str]) -> Started {
+        let mut command = self.command(arguments);
+        Started(Some(command.envs(door.environment()).spawn().expect("the program starts")))
     }
 
     pub(crate) fn bucket(&self) -> BucketView {
@@ -170,10 +165,20 @@ impl World {
     }
 
     /// Waits until `done` says so, looking often.
-    pub(crate) async fn until(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+    pub(crate) async fn until(&self, what: &str, done: impl FnMut(&Self) -> bool) {
+        self.until_within(PATIENCE, what, done).await;
+    }
+
+    /// The same for what may take longer than anything else.
+    pub(crate) async fn until_within(
+        &self,
+        patience: Duration,
+        what: &str,
+        mut done: impl FnMut(&Self) -> bool,
+    ) {
+        let deadline = Instant::now() + patience;
         while !done(self) {
-            assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+            assert!(Instant::now() < deadline, "waited {patience:?} for {what}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

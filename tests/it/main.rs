@@ -3,6 +3,8 @@
 
 mod awkward;
 mod bad_input;
+#[path = "../../examples/soak/check.rs"]
+mod check;
 mod commands;
 #[path = "../../examples/quickstart/compare.rs"]
 mod compare;
@@ -11,18 +13,30 @@ mod doctor;
 mod drift;
 mod duplicates;
 mod evidence;
+mod faults;
+#[allow(dead_code, reason = "the soak tells more than the tests look at")]
+#[path = "../../examples/soak/fleet.rs"]
+mod fleet;
 mod format;
 mod guards;
 mod hand_over;
 mod harness;
 mod inventory;
+mod kills;
 mod metrics;
 mod nights;
 mod pace;
 mod pipeline;
+#[path = "../../examples/soak/points.rs"]
+mod points;
 mod restore;
 mod settings;
 mod settings_capture;
 mod shutdown;
+#[path = "../../examples/soak/tables.rs"]
+mod tables;
+#[allow(dead_code, reason = "the soak tells more than the tests look at")]
+#[path = "../../examples/soak/trial.rs"]
+mod trial;
 mod turn;
 mod verify;

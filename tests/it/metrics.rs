@@ -120,9 +120,10 @@ async fn a_worker_writes_what_is_left_when_it_stops_and_counts_throttles_and_ret
         count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < most
     };
     world.aws.set_fault(move |call| match call.action.as_str() {
-        "Scan" if call.account == SOURCE_ACCOUNT && first(&throttled, 2) => {
-            Some(Fault::Throttled { reason: "TableReadProvisionedThroughputExceeded" })
-        }
+        "Scan" if call.account == SOURCE_ACCOUNT && first(&throttled, 2) => Some(Fault::Throttled {
+            code: "ProvisionedThroughputExceededException",
+            reason: "TableReadProvisionedThroughputExceeded",
+        }),
         "GetQueueUrl" if first(&failed, 1) => Some(Fault::error(503, "ServiceUnavailable")),
         _ => None,
     });

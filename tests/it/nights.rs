@@ -170,6 +170,27 @@ async fn deletions_that_could_not_be_enqueued_are_enqueued_later() {
     world.assert_copied().await;
 }
 
+/// The put of the decision takes effect, its answer is lost, and the next put meets what the first has left.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_decides_about_deletions_and_hears_nothing_of_it_enqueues_them_all_the_same() {
+    let world = after_the_first_night(100).await;
+    delete(&world, SOURCE_ACCOUNT, 0..10);
+    let lost = AtomicUsize::new(0);
+    world.aws.set_fault(move |call| {
+        let is_decision = call.action == "PutObject" && call.resource.ends_with("/state/deletions.json");
+        (is_decision && lost.fetch_add(1, Ordering::SeqCst) == 0).then_some(Fault::LostAnswer)
+    });
+    // In one lane, nobody comes after whoever decides.
+    let report = world.backup(&["--lanes", "1"], 0).await;
+    assert_eq!(counts(&report), json!([90, 0, 90, 10]));
+    let decisions = world.aws.calls().into_iter();
+    let decisions =
+        decisions.filter(|call| call.action == "PutObject" && call.resource.ends_with("/deletions.json"));
+    assert_eq!(decisions.count(), 2, "the put and its repetition");
+    world.aws.clear_fault();
+    world.assert_copied().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_refuses_deletions_is_named_and_they_are_tried_once_for_each_segment() {
     let world = after_the_first_night(400).await;

@@ -101,7 +101,10 @@ async fn a_throttle_is_ours_to_answer_and_slows_the_scan() {
     let scans = AtomicUsize::new(0);
     world.aws.set_fault(move |call| {
         let is_first = call.action == "Scan" && scans.fetch_add(1, Ordering::Relaxed) == 0;
-        is_first.then_some(Fault::Throttled { reason: "TableReadKeyRangeThroughputExceeded" })
+        is_first.then_some(Fault::Throttled {
+            code: "ProvisionedThroughputExceededException",
+            reason: "TableReadKeyRangeThroughputExceeded",
+        })
     });
 
     let ended = world.run(&["run", "--output", "json"]).await.expect_code(0);
@@ -119,7 +122,10 @@ async fn a_throttled_write_slows_the_writes_and_loses_nothing() {
     world.aws.set_fault(move |call| {
         let is_due =
             call.action == "BatchWriteItem" && writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(3);
-        is_due.then_some(Fault::Throttled { reason: "TableWriteProvisionedThroughputExceeded" })
+        is_due.then_some(Fault::Throttled {
+            code: "ProvisionedThroughputExceededException",
+            reason: "TableWriteProvisionedThroughputExceeded",
+        })
     });
 
     let ended = world.run(&["run", "--output", "json"]).await.expect_code(0);

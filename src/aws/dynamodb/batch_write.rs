@@ -41,7 +41,7 @@ use bytes::Bytes;
 
 use super::ThrottlesAreOurs;
 use crate::aws::wire::{GeneratedErrors, raw_request, verified_body};
-use crate::aws::{Retries, endpoint_override};
+use crate::aws::{Session, endpoint_override};
 
 const TARGET: &str = "DynamoDB_20120810.BatchWriteItem";
 
@@ -50,7 +50,8 @@ const TARGET: &str = "DynamoDB_20120810.BatchWriteItem";
 pub(super) struct BatchWrites(Operation<Bytes, Bytes, BatchWriteItemError>);
 
 impl BatchWrites {
-    pub(super) fn new(sdk: &SdkConfig, retry_partition: RetryPartition, count: Retries) -> Self {
+    pub(super) fn new(session: &Session, retry_partition: RetryPartition) -> Self {
+        let sdk = &session.sdk;
         let retries = sdk.retry_config().cloned().unwrap_or_else(aws_config::retry::RetryConfig::standard);
         let timeouts =
             sdk.timeout_config().cloned().unwrap_or_else(aws_config::timeout::TimeoutConfig::disabled);
@@ -65,7 +66,7 @@ impl BatchWrites {
             .interceptor(ServiceClockSkewInterceptor::new())
             .interceptor(RequestInfoInterceptor::new())
             .interceptor(InvocationIdInterceptor::new())
-            .interceptor(count)
+            .interceptor(session.retries.clone())
             .retry_classifier(HttpStatusCodeClassifier::default())
             .retry_classifier(TransientErrorClassifier::<BatchWriteItemError>::new())
             .retry_classifier(ModeledAsRetryableClassifier::<BatchWriteItemError>::new())
@@ -79,7 +80,7 @@ impl BatchWrites {
             .runtime_plugin(
                 StaticRuntimePlugin::new()
                     .with_config(config(sdk, retry_partition).freeze())
-                    .with_runtime_components(components(sdk)),
+                    .with_runtime_components(components(session)),
             )
             .build();
         Self(operation)
@@ -110,7 +111,8 @@ fn config(sdk: &SdkConfig, retry_partition: RetryPartition) -> Layer {
     layer
 }
 
-fn components(sdk: &SdkConfig) -> RuntimeComponentsBuilder {
+fn components(session: &Session) -> RuntimeComponentsBuilder {
+    let sdk = &session.sdk;
     let mut components = RuntimeComponentsBuilder::new("BatchWriteItem");
     components.set_endpoint_resolver(Some(DefaultResolver::new().into_shared_resolver()));
     components.push_auth_scheme(SigV4AuthScheme::new());
@@ -119,6 +121,10 @@ fn components(sdk: &SdkConfig) -> RuntimeComponentsBuilder {
     if let Some(credentials) = sdk.credentials_provider() {
         components.set_identity_resolver(sigv4::SCHEME_ID, SharedIdentityResolver::new(credentials));
     }
+    if let Some(role) = &session.role {
+        components.push_interceptor(role.clone()).push_retry_classifier(role.clone());
+    }
+    components.set_identity_cache(sdk.identity_cache());
     components.set_http_client(sdk.http_client());
     components
 }

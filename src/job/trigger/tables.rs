@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
+use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -31,8 +33,8 @@ impl Start<'_> {
     /// largest first: what DynamoDB tells of a table's settings, it tells of few tables a second.
     pub(super) async fn start_tables(&self, lease: &Lease, run: &Run) -> Result<()> {
         let source = self.environment.source_of(run).await?;
-        let described: Vec<_> = run.tables.iter().map(|table| self.describe(lease, source, table)).collect();
-        let described = stream::iter(described).buffered(PLANNED_AT_ONCE).collect().await;
+        let describe = |at: usize| self.describe(lease, source, &run.tables[at]).map(Ok);
+        let described = self.looked_at(lease, run.tables.len(), describe).await?;
         let mut tables: Vec<Described> =
             self.settle(lease, &run.tables, described).await?.into_iter().flatten().collect();
         tables.sort_by_key(|table| std::cmp::Reverse(table.definition().table_size_bytes));
@@ -40,9 +42,39 @@ impl Start<'_> {
         let is_new = |table: &Described| matches!(table, Described::New { .. });
         let scalings = if tables.iter().any(is_new) { Some(self.scalings(source).await) } else { None };
         let source = (source, scalings.as_ref());
-        let started: Vec<_> = tables.into_iter().map(|table| self.start(lease, run, source, table)).collect();
-        let started = stream::iter(started).buffered(PLANNED_AT_ONCE).try_collect().await?;
+        let start = |at: usize| self.start(lease, run, source, &tables[at]);
+        let started = self.looked_at(lease, tables.len(), start).await?;
         self.settle(lease, &names, started).await.map(drop)
+    }
+
+    /// Looks at so many tables. Where some could not be looked at, and that may pass, they are looked at again for a
+    /// minute or two: it is not theirs to be left out for. The inner errors are those of tables.
+    async fn looked_at<T, F>(
+        &self,
+        lease: &Lease,
+        tables: usize,
+        look: impl Fn(usize) -> F,
+    ) -> Result<Vec<Result<T>>>
+    where
+        F: Future<Output = Result<Result<T>>>,
+    {
+        let mut looked: Vec<Result<T>> =
+            stream::iter((0..tables).map(&look)).buffered(PLANNED_AT_ONCE).try_collect().await?;
+        let may_pass = |result: &Result<T>| result.as_ref().is_err_and(Error::is_retryable);
+        for delay in second_looks().build() {
+            let again: Vec<usize> = (0..tables).filter(|at| may_pass(&looked[*at])).collect();
+            if again.is_empty() || again.len() == tables {
+                break;
+            }
+            tracing::warn!(run.id = %self.id, tables = again.len(), "tables could not be looked at: once more");
+            lease.run(tokio::time::sleep(delay).map(Ok)).await?;
+            let once_more = stream::iter(again.clone().into_iter().map(&look)).buffered(PLANNED_AT_ONCE);
+            let once_more: Vec<Result<T>> = once_more.try_collect().await?;
+            for (at, result) in again.into_iter().zip(once_more) {
+                looked[at] = result;
+            }
+        }
+        Ok(looked)
     }
 
     /// What has come of the tables of these names. One that could not be looked at does not hold up the others;
@@ -106,7 +138,7 @@ impl Start<'_> {
         lease: &Lease,
         run: &Run,
         source: (&SourceAccount, Option<&Scalings>),
-        table: Described,
+        table: &Described,
     ) -> Result<Result<()>> {
         lease.check()?;
         let table = match self.plan_table(source, table).await {
@@ -122,24 +154,24 @@ impl Start<'_> {
     async fn plan_table(
         &self,
         (source, scalings): (&SourceAccount, Option<&Scalings>),
-        table: Described,
+        table: &Described,
     ) -> Result<Arc<Table>> {
         let (name, json, definition) = match table {
-            Described::Planned(table) => return Ok(table),
+            Described::Planned(table) => return Ok(Arc::clone(table)),
             Described::New { name, json, definition } => (name, json, definition),
         };
-        let mut settings = source.tables.settings(&name, &definition.table_arn).await?;
-        self.warn_of(&name, &settings.not_readable);
-        scalings.into_iter().for_each(|scalings| settings.add_scaling(scalings.of(&name)));
+        let mut settings = source.tables.settings(name, &definition.table_arn).await?;
+        self.warn_of(name, &settings.not_readable);
+        scalings.into_iter().for_each(|scalings| settings.add_scaling(scalings.of(name)));
         let record = TableRecord {
             version: FORMAT_VERSION,
             target: TableName::parse(&format!("{}{name}", self.source.target_prefix))?,
-            table: name,
-            plan: plan(&definition, &self.environment.config.pace),
+            table: name.clone(),
+            plan: plan(definition, &self.environment.config.pace),
             compression: self.environment.config.options.compression,
             described_at: Timestamp::now(),
             settings: Some(settings),
-            definition: json,
+            definition: json.clone(),
         };
         let archive = &self.environment.archive;
         archive.create_table(&self.id, &record).await?;
@@ -194,6 +226,15 @@ impl Described {
             Self::New { definition, .. } => definition,
         }
     }
+}
+
+/// How long tables that could not be looked at are left alone before they are looked at again: 1, 4, 16 and 64 s.
+fn second_looks() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_secs(1))
+        .with_factor(4.0)
+        .with_max_delay(Duration::from_secs(64))
+        .with_max_times(4)
 }
 
 fn plan(definition: &TableDefinition, pace: &PaceOptions) -> Plan {

@@ -16,6 +16,9 @@ pub struct Call {
     pub resource: String,
     /// The ARN of the role whose session made the call; `None` for an account's root.
     pub role: Option<String>,
+    /// By which of the server's addresses it came in: 0 for [`Loopback::endpoint`](crate::Loopback::endpoint), else
+    /// the number of a [`Door`](crate::Door).
+    pub door: u32,
 }
 
 impl Call {

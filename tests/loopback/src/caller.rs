@@ -1,6 +1,7 @@
 //! Who asks: the credential scope of a signed request, and the identity behind its access key.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::iam::Role;
 use crate::wire::Request;
@@ -83,6 +84,7 @@ pub(crate) struct Caller {
 pub(crate) struct RoleSession {
     pub(crate) role: Arc<Role>,
     pub(crate) name: String,
+    pub(crate) began: Instant,
 }
 
 impl Caller {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::call::{Call, Recorder};
 use crate::caller::{Caller, Scope, Service};
 use crate::dynamodb::DynamoDb;
-use crate::fault::{self, Fault, Faults};
+use crate::fault::{self, Fault, Faults, Twist};
 use crate::iam::{self, Iam};
 use crate::s3::S3;
 use crate::scaling::Scaling;
@@ -35,6 +35,8 @@ pub(crate) enum Outcome {
     Reply(Reply),
     /// Only half of the reply's body is sent.
     Truncated(Reply),
+    /// Half of the reply's body is sent, and nothing more for this long.
+    Stalled(Reply, Duration),
     /// The connection closes without an answer.
     Closed,
 }
@@ -55,7 +57,8 @@ impl Cloud {
         }
     }
 
-    pub(crate) async fn answer(self: &Arc<Self>, request: Request) -> Outcome {
+    /// The answer to a request that came in by a door.
+    pub(crate) async fn answer(self: &Arc<Self>, request: Request, door: u32) -> Outcome {
         let Some(scope) = Scope::of(&request) else {
             return Outcome::Reply(unsigned().reply(Service::S3));
         };
@@ -64,20 +67,27 @@ impl Cloud {
             Ok(caller) => caller,
             Err(refusal) => return Outcome::Reply(refusal.reply(service)),
         };
-        let call = call_of(service, &caller, &request);
+        let call = call_of(service, &caller, &request, door);
         self.recorder.record(call.clone());
-        match self.faults.for_call(&call) {
-            Some(Fault::Reset) => Outcome::Closed,
+        let fault = self.faults.for_call(&call);
+        match &fault {
+            Some(Fault::Reset) => return Outcome::Closed,
             Some(Fault::Error { status, code, message }) => {
-                Outcome::Reply(Refusal::new(status, code, message).reply(service))
+                return Outcome::Reply(Refusal::new(*status, code, message).reply(service));
             }
-            Some(Fault::Throttled { reason }) => Outcome::Reply(fault::throttled(reason)),
-            Some(Fault::Delay(delay)) => self.perform_later(delay, service, caller, call, request).await,
-            Some(Fault::Unprocessed(count)) => {
-                Outcome::Reply(self.perform(service, &caller, &call, request, count).await)
+            Some(Fault::Throttled { code, reason }) => return Outcome::Reply(fault::throttled(code, reason)),
+            Some(Fault::Delay(delay)) => {
+                return self.perform_later(*delay, service, caller, call, request).await;
             }
-            fault => spoil(self.perform(service, &caller, &call, request, 0).await, fault.as_ref()),
+            Some(Fault::ExpiredSession) => {
+                self.iam.expire_session(&scope.access_key);
+                return Outcome::Reply(iam::expired(service).reply(service));
+            }
+            Some(Fault::RevokedSessions) => self.iam.revoke_sessions(&caller),
+            _ => {}
         }
+        let twist = fault.as_ref().map(Fault::twist).unwrap_or_default();
+        spoil(self.perform(service, &caller, &call, request, &twist).await, fault)
     }
 
     /// The call takes effect even if its caller loses patience and closes the connection.
@@ -92,7 +102,7 @@ impl Cloud {
         let cloud = self.clone();
         let performed = tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            cloud.perform(service, &caller, &call, request, 0).await
+            cloud.perform(service, &caller, &call, request, &Twist::None).await
         });
         performed.await.map_or(Outcome::Closed, Outcome::Reply)
     }
@@ -103,16 +113,16 @@ impl Cloud {
         caller: &Caller,
         call: &Call,
         request: Request,
-        unprocessed: usize,
+        twist: &Twist,
     ) -> Reply {
-        if let Err(refusal) = iam::authorize(caller, service, call) {
+        if let Err(refusal) = iam::authorize(&self.iam, caller, service, call) {
             return refusal.reply(service);
         }
         match service {
-            Service::DynamoDb => self.dynamodb.answer(call, request.body, unprocessed).await,
+            Service::DynamoDb => self.dynamodb.answer(call, request.body, twist).await,
             Service::S3 => self.s3.answer(call, request).await,
             Service::Scaling => self.scaling.answer(call, &request.body),
-            Service::Sqs => self.sqs.answer(call, &request.body).await,
+            Service::Sqs => self.sqs.answer(call, &request.body, twist).await,
             Service::Ssm => self.ssm.answer(call, &request.body),
             Service::Sts => sts::answer(&self.iam, caller, &request.body),
         }
@@ -120,16 +130,18 @@ impl Cloud {
 }
 
 /// What a fault does to the answer of a call that took effect.
-fn spoil(reply: Reply, fault: Option<&Fault>) -> Outcome {
+fn spoil(reply: Reply, fault: Option<Fault>) -> Outcome {
     match fault {
         Some(Fault::LostAnswer) => Outcome::Closed,
         Some(Fault::CorruptBody) => Outcome::Reply(fault::corrupt(reply)),
+        Some(Fault::WrongChecksum) => Outcome::Reply(fault::with_wrong_crc32(reply)),
         Some(Fault::TruncatedBody) => Outcome::Truncated(reply),
+        Some(Fault::StalledBody(silence)) => Outcome::Stalled(reply, silence),
         _ => Outcome::Reply(reply),
     }
 }
 
-fn call_of(service: Service, caller: &Caller, request: &Request) -> Call {
+fn call_of(service: Service, caller: &Caller, request: &Request, door: u32) -> Call {
     let (action, resource) = match service {
         Service::S3 => s3::target(request),
         Service::Scaling => (json_action(request), scaling::resource(&request.body)),
@@ -145,6 +157,7 @@ fn call_of(service: Service, caller: &Caller, request: &Request) -> Call {
         region: caller.region.clone(),
         resource,
         role: caller.session.as_ref().map(|session| session.role.arn.clone()),
+        door,
     }
 }
 

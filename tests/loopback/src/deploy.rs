@@ -22,6 +22,21 @@ const READ_ONLY: [&str; 12] = [
     "application-autoscaling:DescribeScheduledActions",
 ];
 
+/// What the program's environment must say to reach it all: root of the backup account, and every service at one
+/// endpoint.
+pub(crate) fn environment(endpoint: &str) -> Vec<(&'static str, String)> {
+    let environment = [
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", BACKUP_ACCOUNT),
+        ("AWS_SECRET_ACCESS_KEY", "loopback"),
+        ("BACKUP_BUCKET", BUCKET),
+        ("BACKUP_ROLE_ARN", SOURCE_ROLE_ARN),
+        ("BACKUP_EXTERNAL_ID", EXTERNAL_ID),
+    ];
+    environment.map(|(name, value)| (name, value.to_owned())).to_vec()
+}
+
 pub(crate) fn deploy(cloud: &Cloud) {
     cloud.iam.add_role(Role::new(SOURCE_ROLE_ARN, BACKUP_ACCOUNT).external_id(EXTERNAL_ID).allow(READ_ONLY));
     cloud.s3.create_bucket(BUCKET, BACKUP_ACCOUNT, REGION);

@@ -3,6 +3,7 @@
 mod engine;
 mod extras;
 mod overrides;
+mod pages;
 mod place;
 mod segments;
 mod unprocessed;
@@ -20,6 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::call::Call;
 use crate::caller::Service;
+use crate::fault::Twist;
 use crate::iam::access_denied;
 use crate::wire::{AMZ_JSON_1_0, Refusal, Reply};
 use place::Place;
@@ -68,11 +70,11 @@ impl DynamoDb {
         self.place(account, region).overrides.scatter_segments(table);
     }
 
-    /// One call over the wire. The last `unprocessed` requests of a `BatchWriteItem` are sent back.
-    pub(crate) async fn answer(&self, call: &Call, body: Bytes, unprocessed: usize) -> Reply {
+    /// One call over the wire.
+    pub(crate) async fn answer(&self, call: &Call, body: Bytes, twist: &Twist) -> Reply {
         let answer = match foreign_resource(call, &body) {
             Some(refusal) => Err(refusal.into()),
-            None => self.perform(call, body, unprocessed).await,
+            None => self.perform(call, body, twist.clone()).await,
         };
         let (status, document) = match answer {
             Ok(document) => (StatusCode::OK, document),
@@ -89,17 +91,17 @@ impl DynamoDb {
         action: &str,
         body: &Value,
     ) -> Result<Value, String> {
-        let answer = self.place(account, region).perform(action, body.to_string().as_bytes(), 0);
+        let answer = self.place(account, region).perform(action, body.to_string().as_bytes(), &Twist::None);
         let document = answer.map_err(|failure| failure.document)?;
         serde_json::from_str(&document).map_err(|error| error.to_string())
     }
 
     /// SQLite blocks, so it works on the blocking threads.
-    async fn perform(&self, call: &Call, body: Bytes, unprocessed: usize) -> Answer {
+    async fn perform(&self, call: &Call, body: Bytes, twist: Twist) -> Answer {
         let place = self.place(&call.account, &call.region);
         let action = call.action.clone();
         let _worker = self.workers.acquire().await;
-        let work = tokio::task::spawn_blocking(move || place.perform(&action, &body, unprocessed));
+        let work = tokio::task::spawn_blocking(move || place.perform(&action, &body, &twist));
         work.await
             .unwrap_or_else(|panic| Err(Refusal::new(500, "InternalServerError", panic.to_string()).into()))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::RwLock;
@@ -11,6 +11,8 @@ use uuid::Uuid;
 use crate::call::Call;
 use crate::caller::{Caller, RoleSession, Scope, Service};
 use crate::wire::Refusal;
+
+const EXPLICIT_DENY: &str = "with an explicit deny in an identity-based policy";
 
 /// A role that another account may assume.
 #[derive(Clone, Debug)]
@@ -78,7 +80,7 @@ impl Role {
 
     fn may(&self, permission: &str, call: &Call) -> Result<(), &'static str> {
         if call.service == Service::DynamoDb.name() && self.deny_tables.contains(&call.resource) {
-            return Err("with an explicit deny in an identity-based policy");
+            return Err(EXPLICIT_DENY);
         }
         if self.allow.iter().any(|pattern| matches(pattern, permission)) {
             return Ok(());
@@ -106,6 +108,8 @@ struct Session {
 pub(crate) struct Iam {
     roles: RwLock<HashMap<String, Arc<Role>>>,
     sessions: RwLock<HashMap<String, Session>>,
+    /// Sessions of a role that began before this may do nothing.
+    revoked: RwLock<HashMap<String, Instant>>,
 }
 
 impl Iam {
@@ -125,7 +129,7 @@ impl Iam {
             token: random_hex(32),
             expires,
         };
-        let session = RoleSession { role, name: name.to_owned() };
+        let session = RoleSession { role, name: name.to_owned(), began: Instant::now() };
         self.sessions.write().insert(
             credentials.access_key.clone(),
             Session { session, token: credentials.token.clone(), expires },
@@ -137,6 +141,27 @@ impl Iam {
     pub(crate) fn expire_sessions(&self) {
         let now = Timestamp::now();
         self.sessions.write().values_mut().for_each(|session| session.expires = now);
+    }
+
+    /// Ends the session of an access key now; without a session there is nothing to end.
+    pub(crate) fn expire_session(&self, access_key: &str) {
+        if let Some(session) = self.sessions.write().get_mut(access_key) {
+            session.expires = Timestamp::now();
+        }
+    }
+
+    /// Revokes all sessions of the caller's role (IAM User Guide, “Revoke IAM role temporary security
+    /// credentials”): a policy denies everything to sessions that began before now.
+    pub(crate) fn revoke_sessions(&self, caller: &Caller) {
+        if let Some(session) = &caller.session {
+            self.revoked.write().insert(session.role.arn.clone(), Instant::now());
+        }
+    }
+
+    /// Whether the session behind a call began before its role's sessions were revoked.
+    pub(crate) fn is_revoked(&self, caller: &Caller) -> bool {
+        let Some(session) = &caller.session else { return false };
+        self.revoked.read().get(&session.role.arn).is_some_and(|since| session.began <= *since)
     }
 
     /// The identity behind an access key.
@@ -161,14 +186,16 @@ impl Iam {
 }
 
 /// A session may do what its role allows; root may do anything in its account.
-pub(crate) fn authorize(caller: &Caller, service: Service, call: &Call) -> Result<(), Refusal> {
+pub(crate) fn authorize(iam: &Iam, caller: &Caller, service: Service, call: &Call) -> Result<(), Refusal> {
     let Some(session) = &caller.session else { return Ok(()) };
     // AWS lets everybody ask who he is, whatever the policies say.
     if call.action == "GetCallerIdentity" {
         return Ok(());
     }
     let permission = permission(service, &call.action);
-    session.role.may(&permission, call).map_err(|reason| {
+    let allowed =
+        if iam.is_revoked(caller) { Err(EXPLICIT_DENY) } else { session.role.may(&permission, call) };
+    allowed.map_err(|reason| {
         let message = format!(
             "User: {} is not authorized to perform: {permission} on resource: {} {reason}",
             caller.arn(),
@@ -233,7 +260,7 @@ fn unknown_key(service: Service) -> Refusal {
     }
 }
 
-fn expired(service: Service) -> Refusal {
+pub(crate) fn expired(service: Service) -> Refusal {
     let message = "The security token included in the request is expired";
     match service {
         Service::DynamoDb | Service::Ssm | Service::Sqs | Service::Scaling => {

@@ -8,7 +8,7 @@
 //! server      sockets and HTTP                      wire    requests, replies, refusals
 //! loopback    what a test holds in its hand         cloud   one request: caller → call → fault → service
 //! caller      who asks, and for which service       iam     roles, sessions, what they may do
-//! call        the recorder                          fault   errors, lost answers, broken bodies
+//! call        the recorder                          fault   errors, lost answers, broken bodies, by a seed
 //! dynamodb    dynoxide, one database per account and region, with AWS's ARNs and checksums
 //! s3          an in-memory store behind the s3s protocol crate; creation is atomic, every write is kept
 //! scaling     what was registered with Application Auto Scaling is told again
@@ -26,6 +26,7 @@ mod dynamodb;
 mod fault;
 mod iam;
 mod loopback;
+mod random;
 mod s3;
 pub mod sample;
 mod scaling;
@@ -36,9 +37,10 @@ mod sts;
 mod wire;
 
 pub use call::Call;
-pub use fault::Fault;
+pub use fault::{CLASSES, Class, Fault, FaultPlan, When};
 pub use iam::Role;
-pub use loopback::Loopback;
+pub use loopback::{Door, Loopback};
+pub use random::Random;
 pub use s3::{BucketSettings, BucketView};
 pub use sqs::QueueView;
 

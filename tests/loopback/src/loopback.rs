@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -21,6 +21,52 @@ struct Running {
     address: SocketAddr,
     cloud: Arc<Cloud>,
     server: JoinHandle<()>,
+    doors: AtomicU32,
+}
+
+/// Another address of a running server, with a number of its own.
+pub struct Door {
+    number: u32,
+    address: SocketAddr,
+    cloud: Arc<Cloud>,
+    server: JoinHandle<()>,
+}
+
+impl Door {
+    /// What [`Call::door`] says of the calls that come in here.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// `http://127.0.0.1:<port>`, for every service.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The environment that points the program here.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        deploy::environment(&self.endpoint())
+    }
+
+    /// Lets the messages that were received here, and are neither deleted nor given back, turn visible now, as when
+    /// their visibility timeout has passed.
+    pub fn give_messages_back(&self) {
+        self.cloud.sqs.give_back(self.number);
+    }
+
+    /// The highest number of receives among those messages; zero where there are none.
+    pub fn most_receives(&self) -> u64 {
+        self.cloud.sqs.most_receives(self.number)
+    }
+}
+
+/// Its connections break, its messages are given back, and what is still under way receives none. Every other call
+/// that has arrived is carried out.
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.server.abort();
+        self.cloud.sqs.close_door(self.number);
+    }
 }
 
 impl Drop for Running {
@@ -40,13 +86,34 @@ impl Loopback {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let cloud = Arc::new(Cloud::new(format!("http://{address}")));
-        let server = tokio::spawn(server::serve(listener, cloud.clone()));
-        Ok(Self(Arc::new(Running { address, cloud, server })))
+        let server = tokio::spawn(server::serve(listener, cloud.clone(), 0));
+        Ok(Self(Arc::new(Running { address, cloud, server, doors: AtomicU32::new(0) })))
     }
 
     /// `http://127.0.0.1:<port>`, for every service.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.0.address)
+    }
+
+    /// The environment that points the program at this server and at what [`deploy`](Self::deploy) makes.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        deploy::environment(&self.endpoint())
+    }
+
+    /// Opens another address on a free port of 127.0.0.1: a test that gives each of its clients one of its own can
+    /// tell them apart. It is closed when it is dropped, and no call finds it after that.
+    pub async fn door(&self) -> std::io::Result<Door> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let (address, cloud) = (listener.local_addr()?, Arc::clone(&self.0.cloud));
+        let number = self.0.doors.fetch_add(1, Ordering::Relaxed) + 1;
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&cloud), number));
+        Ok(Door { number, address, cloud, server })
+    }
+
+    /// Makes messages wait only a part of the time that they are sent or given back with, from now on: a factor of
+    /// 60 turns minutes into seconds. A message that is kept for as long as it was received keeps that time.
+    pub fn hasten_queues(&self, factor: u32) {
+        self.cloud().sqs.hasten(factor);
     }
 
     /// Makes what Terraform would make, all of it in [`REGION`]: the read-only source role, the bucket, and

@@ -2,9 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use loopback_aws::{
-    BACKUP_ACCOUNT, BUCKET, EXTERNAL_ID, Loopback, REGION, SOURCE_ACCOUNT, SOURCE_ROLE_ARN, sample,
-};
+use loopback_aws::{Loopback, SOURCE_ACCOUNT, sample};
 
 const DEFAULT_PORT: u16 = 4566;
 const USAGE: &str = "usage: loopback-aws [--port <port>]";
@@ -20,7 +18,7 @@ async fn main() -> std::io::Result<()> {
     for table in sample::shop() {
         table.load(&loopback, SOURCE_ACCOUNT).map_err(std::io::Error::other)?;
     }
-    print_environment(&loopback.endpoint());
+    print_environment(&loopback);
     tokio::signal::ctrl_c().await
 }
 
@@ -34,17 +32,8 @@ fn port(mut arguments: impl Iterator<Item = String>) -> Option<u16> {
 }
 
 /// Lines to paste into a shell, or to `eval`.
-fn print_environment(endpoint: &str) {
-    for (name, value) in [
-        ("AWS_ENDPOINT_URL", endpoint),
-        ("AWS_ACCESS_KEY_ID", BACKUP_ACCOUNT),
-        ("AWS_SECRET_ACCESS_KEY", "loopback"),
-        ("AWS_REGION", REGION),
-        ("BACKUP_BUCKET", BUCKET),
-        ("BACKUP_ROLE_ARN", SOURCE_ROLE_ARN),
-        ("BACKUP_EXTERNAL_ID", EXTERNAL_ID),
-        ("BACKUP_SOURCE_REGION", REGION),
-    ] {
+fn print_environment(loopback: &Loopback) {
+    for (name, value) in loopback.environment() {
         println!("export {name}={value}");
     }
 }

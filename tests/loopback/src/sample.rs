@@ -9,7 +9,6 @@ mod attribute;
 mod awkward;
 mod events;
 mod load;
-mod random;
 mod schema;
 mod shop;
 mod size;

@@ -5,11 +5,12 @@ mod attributes;
 mod input;
 mod message;
 mod queue;
+mod time;
 mod view;
 
 pub use view::QueueView;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -18,10 +19,12 @@ use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::caller::Service;
+use crate::fault::Twist;
 use crate::wire::{AMZ_JSON_1_0, Refusal, Reply};
 use attributes::Attributes;
 use input::Input;
 use queue::Queue;
+use time::Haste;
 
 /// Account, region, name.
 type Key = (String, String, String);
@@ -29,15 +32,38 @@ type Key = (String, String, String);
 pub(crate) struct Sqs {
     endpoint: String,
     queues: RwLock<HashMap<Key, Arc<Queue>>>,
+    haste: Haste,
+    closed_doors: RwLock<HashSet<u32>>,
 }
 
 impl Sqs {
     pub(crate) fn new(endpoint: String) -> Self {
-        Self { endpoint, queues: RwLock::default() }
+        Self { endpoint, queues: RwLock::default(), haste: Haste::default(), closed_doors: RwLock::default() }
     }
 
-    pub(crate) async fn answer(&self, call: &Call, body: &[u8]) -> Reply {
-        match self.perform(call, body).await {
+    /// Makes delays pass so many times as fast.
+    pub(crate) fn hasten(&self, factor: u32) {
+        self.haste.set(factor);
+    }
+
+    /// Whoever came in by this door receives nothing more: a long poll that is still under way, too.
+    pub(crate) fn close_door(&self, door: u32) {
+        self.closed_doors.write().insert(door);
+        self.give_back(door);
+    }
+
+    /// What was received by this door turns visible now.
+    pub(crate) fn give_back(&self, door: u32) {
+        self.queues.read().values().for_each(|queue| queue.give_back(door));
+    }
+
+    /// The highest number of receives among the messages that a door holds.
+    pub(crate) fn most_receives(&self, door: u32) -> u64 {
+        self.queues.read().values().map(|queue| queue.most_receives(door)).max().unwrap_or(0)
+    }
+
+    pub(crate) async fn answer(&self, call: &Call, body: &[u8], twist: &Twist) -> Reply {
+        match self.perform(call, body, twist).await {
             Ok(result) => Reply::new(StatusCode::OK, AMZ_JSON_1_0, result.to_string()),
             Err(refusal) => refusal.reply(Service::Sqs),
         }
@@ -81,7 +107,7 @@ impl Sqs {
     }
 
     fn insert(&self, account: &str, region: &str, name: &str, attributes: Attributes) -> Arc<Queue> {
-        let queue = Queue::new(arn(account, region, name), attributes);
+        let queue = Queue::new(arn(account, region, name), attributes, self.haste.clone());
         self.queues.write().entry(key(account, region, name)).or_insert_with(|| Arc::new(queue)).clone()
     }
 

@@ -123,7 +123,7 @@ impl Refusal {
 }
 
 /// DynamoDB's errors come from three layers, each with its own namespace.
-fn dynamodb_namespace(code: &str) -> &'static str {
+pub(crate) fn dynamodb_namespace(code: &str) -> &'static str {
     match code {
         "ValidationException" => "com.amazon.coral.validate#",
         "AccessDeniedException"

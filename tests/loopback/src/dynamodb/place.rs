@@ -5,7 +5,8 @@ use dynoxide::streams::{LOCAL_ACCOUNT, LOCAL_REGION};
 
 use super::extras::Extras;
 use super::overrides::Overrides;
-use super::{Answer, Failure, engine, resource, segments, unprocessed};
+use super::{Answer, Failure, engine, pages, resource, segments, unprocessed};
+use crate::fault::Twist;
 
 pub(super) struct Place {
     pub(super) overrides: Overrides,
@@ -29,15 +30,19 @@ impl Place {
     }
 
     /// Carries out one call; blocks while SQLite works.
-    pub(super) fn perform(&self, action: &str, body: &[u8], unprocessed: usize) -> Answer {
+    pub(super) fn perform(&self, action: &str, body: &[u8], twist: &Twist) -> Answer {
         if let Some(answer) = self.extras.answer(action, body, &self.database) {
             return answer;
         }
-        match action {
-            "BatchWriteItem" if unprocessed > 0 => unprocessed::hold_back(body, unprocessed, |body| {
-                engine::dispatch(&self.database, action, body)
-            }),
-            "Scan" if self.overrides.has_scattered_segments(&resource(body)) => {
+        let write = |body: &[u8]| engine::dispatch(&self.database, action, body);
+        match (action, twist) {
+            ("BatchWriteItem", Twist::HoldBackLast(count)) => unprocessed::hold_back(body, *count, write),
+            ("BatchWriteItem", Twist::HoldBackWith(text)) => unprocessed::hold_back_with(body, text, write),
+            ("Scan", Twist::EmptyPage) => pages::empty(body, |body| self.perform(action, body, &Twist::None)),
+            ("Scan", Twist::ShortPage(items)) => {
+                self.perform(action, &pages::limited(body, *items), &Twist::None)
+            }
+            ("Scan", _) if self.overrides.has_scattered_segments(&resource(body)) => {
                 engine::dispatch(&self.database, action, &segments::scatter(body))
             }
             _ if carries_items(action) => engine::dispatch(&self.database, action, body),

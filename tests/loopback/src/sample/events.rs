@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::SampleTable;
 use super::attribute::{b, boolean, l, m, n, nothing, s, ss};
-use super::random::Random;
 use super::schema::Create;
+use crate::random::Random;
 
 /// Events of one visit share a partition.
 const EVENTS_PER_VISIT: usize = 20;

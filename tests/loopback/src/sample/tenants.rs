@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::SampleTable;
 use super::attribute::{boolean, n, s, ss};
-use super::random::Random;
 use super::schema::Create;
+use crate::random::Random;
 
 /// `n` small tables, `tenant-0001.settings` and so on, of 0 to 20 items each. ListTables gives 100 at a time.
 pub fn many(n: usize) -> Vec<SampleTable> {

@@ -11,9 +11,10 @@ use tokio::time::{Instant, sleep_until};
 use super::attributes::Attributes;
 use super::input::{Entry, Input, Outgoing};
 use super::message::{Message, Received};
-use super::queue::Queue;
+use super::queue::{Queue, Receive};
 use super::{Sqs, invalid, missing, no_such_queue};
 use crate::call::Call;
+use crate::fault::Twist;
 use crate::wire::Refusal;
 
 const MAX_BATCH: usize = 10;
@@ -25,18 +26,19 @@ const MAX_WAIT_SECONDS: u64 = 20;
 type Answer = Result<Value, Refusal>;
 
 impl Sqs {
-    pub(super) async fn perform(&self, call: &Call, body: &[u8]) -> Answer {
+    pub(super) async fn perform(&self, call: &Call, body: &[u8], twist: &Twist) -> Answer {
         let input: Input = serde_json::from_slice(body)
             .map_err(|error| Refusal::bad_request("SerializationException", error.to_string()))?;
         match call.action.as_str() {
             "CreateQueue" => self.create(call, &input),
             "GetQueueUrl" => self.get_url(call, &input),
             "ListQueues" => Ok(self.list(call, &input)),
-            _ => self.perform_on(&self.addressed(call, &input)?, call, input).await,
+            _ => self.perform_on(&self.addressed(call, &input)?, call, input, twist).await,
         }
     }
 
-    async fn perform_on(&self, queue: &Arc<Queue>, call: &Call, input: Input) -> Answer {
+    async fn perform_on(&self, queue: &Arc<Queue>, call: &Call, input: Input, twist: &Twist) -> Answer {
+        let is_ignored = *twist == Twist::Ignore;
         match call.action.as_str() {
             "GetQueueAttributes" => Ok(get_attributes(queue, &input)),
             "SetQueueAttributes" => set_attributes(queue, &input),
@@ -47,7 +49,13 @@ impl Sqs {
             }
             "SendMessage" => send(queue, &call.account, input.message),
             "SendMessageBatch" => send_batch(queue, &call.account, input.entries),
-            "ReceiveMessage" => self.receive(queue, &input).await,
+            "ReceiveMessage" => self.receive(queue, &input, call.door, twist).await,
+            "DeleteMessage" if is_ignored => {
+                queue.forget_deletion(handle(input.receipt_handle.as_deref())?).map(|()| json!({}))
+            }
+            "ChangeMessageVisibility" if is_ignored => {
+                queue.forget_change(handle(input.receipt_handle.as_deref())?).map(|()| json!({}))
+            }
             "DeleteMessage" => delete(queue, input.receipt_handle.as_deref()),
             "DeleteMessageBatch" => {
                 each(input.entries, |entry| delete(queue, entry.receipt_handle.as_deref()))
@@ -109,7 +117,7 @@ impl Sqs {
         json!({})
     }
 
-    async fn receive(&self, queue: &Queue, input: &Input) -> Answer {
+    async fn receive(&self, queue: &Queue, input: &Input, door: u32, twist: &Twist) -> Answer {
         let (default_wait, default_visibility, redrive) = {
             let attributes = queue.attributes.read();
             (attributes.receive_wait(), attributes.visibility_timeout(), attributes.redrive())
@@ -129,8 +137,17 @@ impl Sqs {
             // Registered before looking, so that no arrival falls in between.
             let mut arrival = pin!(queue.arrival.notified());
             arrival.as_mut().enable();
-            let max_receives = redrive.as_ref().map(|redrive| redrive.max_receives);
-            let (received, dead) = queue.receive(limit, visibility, max_receives);
+            if self.closed_doors.read().contains(&door) {
+                break Vec::new();
+            }
+            let (received, dead) = queue.receive(Receive {
+                limit,
+                visibility,
+                max_receives: redrive.as_ref().map(|redrive| redrive.max_receives),
+                newest_first: *twist == Twist::NewestFirst,
+                duplicate: *twist == Twist::Duplicate,
+                door,
+            });
             if let Some(redrive) = &redrive {
                 self.bury(&redrive.target, queue, dead);
             }
@@ -215,13 +232,17 @@ fn send_batch(queue: &Queue, sender: &str, entries: Vec<Entry>) -> Answer {
     each(entries, |entry| send(queue, sender, entry.message))
 }
 
+fn handle(handle: Option<&str>) -> Result<&str, Refusal> {
+    handle.ok_or_else(|| missing("ReceiptHandle"))
+}
+
 fn delete(queue: &Queue, handle: Option<&str>) -> Answer {
-    queue.delete(handle.ok_or_else(|| missing("ReceiptHandle"))?)?;
+    queue.delete(self::handle(handle)?)?;
     Ok(json!({}))
 }
 
 fn change_visibility(queue: &Queue, handle: Option<&str>, timeout: Option<u64>) -> Answer {
-    let handle = handle.ok_or_else(|| missing("ReceiptHandle"))?;
+    let handle = self::handle(handle)?;
     let timeout = seconds("VisibilityTimeout", timeout, MAX_VISIBILITY_SECONDS)?
         .ok_or_else(|| missing("VisibilityTimeout"))?;
     queue.change_visibility(handle, timeout)?;

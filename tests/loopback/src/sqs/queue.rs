@@ -1,6 +1,7 @@
 //! One queue: which message is due when, and who holds it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use super::attributes::Attributes;
 use super::invalid;
 use super::message::{Message, Received};
+use super::time::Haste;
 use crate::wire::Refusal;
 
 pub(super) struct Queue {
@@ -21,6 +23,23 @@ pub(super) struct Queue {
     /// Told whenever a message may have become visible.
     pub(super) arrival: Notify,
     messages: Mutex<Messages>,
+    haste: Haste,
+    /// Messages that were ever sent.
+    sent: AtomicU64,
+}
+
+/// How messages are received.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Receive {
+    pub(super) limit: usize,
+    pub(super) visibility: Duration,
+    /// A message that was received so often already is dead.
+    pub(super) max_receives: Option<u64>,
+    pub(super) newest_first: bool,
+    /// Each message received is in the queue once more.
+    pub(super) duplicate: bool,
+    /// By which door the receiver came in.
+    pub(super) door: u32,
 }
 
 #[derive(Default)]
@@ -36,6 +55,9 @@ struct Slot {
     due: Instant,
     receive_count: u64,
     first_received: i64,
+    /// For how long, and by which door, it was received last.
+    visibility: Duration,
+    door: u32,
 }
 
 /// How many messages are where.
@@ -47,42 +69,67 @@ pub(super) struct Counts {
 }
 
 impl Queue {
-    pub(super) fn new(arn: String, attributes: Attributes) -> Self {
+    pub(super) fn new(arn: String, attributes: Attributes, haste: Haste) -> Self {
         Self {
             arn,
             attributes: RwLock::new(attributes),
             created: jiff::Timestamp::now().as_second(),
             arrival: Notify::new(),
             messages: Mutex::default(),
+            haste,
+            sent: AtomicU64::new(0),
         }
     }
 
     pub(super) fn send(&self, message: Message, delay: Duration) {
-        self.messages.lock().add(message, Instant::now() + delay);
+        self.messages.lock().add(message, Instant::now() + self.haste.shorten(delay));
+        self.sent.fetch_add(1, Ordering::Relaxed);
         self.arrival.notify_waiters();
     }
 
-    /// Takes visible messages, oldest first, and hides them; a message that was received `max_receives` times
-    /// already is removed and returned as dead.
-    pub(super) fn receive(
-        &self,
-        limit: usize,
-        visibility: Duration,
-        max_receives: Option<u64>,
-    ) -> (Vec<Received>, Vec<Message>) {
+    /// Takes visible messages, oldest first unless asked otherwise, and hides them; a message that was received too
+    /// often already is removed and returned as dead.
+    pub(super) fn receive(&self, how: Receive) -> (Vec<Received>, Vec<Message>) {
         let now = Instant::now();
         let mut messages = self.messages.lock();
         let (mut received, mut dead) = (Vec::new(), Vec::new());
-        while received.len() < limit
-            && let Some(number) = messages.first_due(now)
+        while received.len() < how.limit
+            && let Some(number) = messages.next_due(now, how.newest_first)
         {
-            if max_receives.is_some_and(|limit| messages.receive_count(number) >= limit) {
+            if how.max_receives.is_some_and(|limit| messages.receive_count(number) >= limit) {
                 dead.extend(messages.remove(number));
             } else {
-                received.extend(messages.take(number, now + visibility));
+                received.extend(messages.take(number, now + how.visibility, how));
+            }
+        }
+        if how.duplicate {
+            for one in &received {
+                messages.add(one.message.clone(), now);
             }
         }
         (received, dead)
+    }
+
+    /// Makes what was received by a door, and is still hidden, visible now.
+    pub(super) fn give_back(&self, door: u32) {
+        let now = Instant::now();
+        let mut messages = self.messages.lock();
+        for number in messages.held_by(door, now) {
+            messages.reschedule(number, now);
+        }
+        drop(messages);
+        self.arrival.notify_waiters();
+    }
+
+    /// The highest number of receives among the messages that a door holds; zero where it holds none.
+    pub(super) fn most_receives(&self, door: u32) -> u64 {
+        let messages = self.messages.lock();
+        let held = messages.held_by(door, Instant::now());
+        held.into_iter().map(|number| messages.receive_count(number)).max().unwrap_or(0)
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// When the next message turns visible; in the past if one is.
@@ -100,10 +147,43 @@ impl Queue {
         Ok(())
     }
 
+    /// A deletion that is answered and forgotten: the message is delivered again, as SQS may do even with one that
+    /// is deleted (Amazon SQS API Reference, “DeleteMessage”).
+    pub(super) fn forget_deletion(&self, handle: &str) -> Result<(), Refusal> {
+        let handle = Handle::parse(handle)?;
+        let mut messages = self.messages.lock();
+        if messages.receive_count(handle.number) == handle.receive_count {
+            messages.reschedule(handle.number, Instant::now());
+        }
+        drop(messages);
+        self.arrival.notify_waiters();
+        Ok(())
+    }
+
+    /// A change of visibility that is answered and forgotten: the message turns visible when it would have. Haste
+    /// passes what is left of that time, too.
+    pub(super) fn forget_change(&self, handle: &str) -> Result<(), Refusal> {
+        let handle = Handle::parse(handle)?;
+        let now = Instant::now();
+        let mut messages = self.messages.lock();
+        if let Some(left) = messages.by_number.get(&handle.number).map(|slot| slot.due - now) {
+            messages.change(handle, now, now + self.haste.shorten(left))?;
+        }
+        drop(messages);
+        self.arrival.notify_waiters();
+        Ok(())
+    }
+
     pub(super) fn change_visibility(&self, handle: &str, timeout: Duration) -> Result<(), Refusal> {
         let handle = Handle::parse(handle)?;
         let now = Instant::now();
-        self.messages.lock().change(handle, now, now + timeout)?;
+        let mut messages = self.messages.lock();
+        // Who keeps a message for as long as it was received counts on having that time.
+        let is_extension =
+            messages.by_number.get(&handle.number).is_some_and(|slot| slot.visibility == timeout);
+        let timeout = if is_extension { timeout } else { self.haste.shorten(timeout) };
+        messages.change(handle, now, now + timeout)?;
+        drop(messages);
         self.arrival.notify_waiters();
         Ok(())
     }
@@ -141,11 +221,21 @@ impl Messages {
         let number = self.next;
         self.next += 1;
         self.due.insert((due, number));
-        self.by_number.insert(number, Slot { message, due, receive_count: 0, first_received: 0 });
+        let slot =
+            Slot { message, due, receive_count: 0, first_received: 0, visibility: Duration::ZERO, door: 0 };
+        self.by_number.insert(number, slot);
     }
 
-    fn first_due(&self, now: Instant) -> Option<u64> {
-        self.due.first().filter(|(due, _)| *due <= now).map(|(_, number)| *number)
+    /// A message that is visible.
+    fn next_due(&self, now: Instant, newest_first: bool) -> Option<u64> {
+        let mut visible = self.due.range(..=(now, u64::MAX));
+        let next = if newest_first { visible.next_back() } else { visible.next() };
+        next.map(|(_, number)| *number)
+    }
+
+    fn held_by(&self, door: u32, now: Instant) -> Vec<u64> {
+        let is_held = |slot: &Slot| slot.receive_count > 0 && slot.door == door && slot.due > now;
+        self.by_number.iter().filter(|(_, slot)| is_held(slot)).map(|(number, _)| *number).collect()
     }
 
     /// Zero for a message that is gone, too.
@@ -153,9 +243,10 @@ impl Messages {
         self.by_number.get(&number).map_or(0, |slot| slot.receive_count)
     }
 
-    fn take(&mut self, number: u64, due: Instant) -> Option<Received> {
+    fn take(&mut self, number: u64, due: Instant, how: Receive) -> Option<Received> {
         let slot = self.by_number.get_mut(&number)?;
         slot.receive_count += 1;
+        (slot.visibility, slot.door) = (how.visibility, how.door);
         if slot.first_received == 0 {
             slot.first_received = jiff::Timestamp::now().as_millisecond();
         }

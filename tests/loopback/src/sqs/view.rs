@@ -32,6 +32,11 @@ impl QueueView {
         self.0.counts().delayed
     }
 
+    /// Messages that were ever sent to it.
+    pub fn sent(&self) -> u64 {
+        self.0.sent()
+    }
+
     /// Bodies and attributes (binary ones as base64) of all messages, in the order sent.
     pub fn messages(&self) -> Vec<(String, BTreeMap<String, String>)> {
         let texts = |message: &Message| {

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_s3::config::Credentials;
 use loopback_aws::{
-    BACKUP_ACCOUNT, BUCKET, EXTERNAL_ID, Loopback, REGION, Role, SOURCE_ACCOUNT, SOURCE_ROLE_ARN,
+    BACKUP_ACCOUNT, BUCKET, EXTERNAL_ID, Fault, Loopback, REGION, Role, SOURCE_ACCOUNT, SOURCE_ROLE_ARN,
 };
 use serde_json::json;
 
@@ -146,6 +146,33 @@ async fn a_session_ends() {
     let session = assume(&loopback, SOURCE_ROLE_ARN, None).await.expect("assumed");
     tokio::time::sleep(Duration::from_millis(30)).await;
     assert_eq!(list_tables(&session).await, Err("ExpiredTokenException".into()));
+}
+
+#[tokio::test]
+async fn one_session_ends_by_a_fault_and_the_others_go_on() {
+    let loopback = client::deployed().await;
+    let (first, second) = (source(&loopback).await, source(&loopback).await);
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    loopback.set_fault(move |_| {
+        let is_first = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+        is_first.then_some(Fault::ExpiredSession)
+    });
+    for _ in 0..2 {
+        assert_eq!(list_tables(&first).await, Err("ExpiredTokenException".into()));
+    }
+    assert!(list_tables(&second).await.is_ok());
+}
+
+#[tokio::test]
+async fn sessions_that_began_before_they_were_revoked_are_denied_everything() {
+    let loopback = client::deployed().await;
+    let (first, second) = (source(&loopback).await, source(&loopback).await);
+    loopback.set_fault(|_| Some(Fault::RevokedSessions));
+    assert_eq!(list_tables(&first).await, Err("AccessDeniedException".into()));
+    loopback.clear_fault();
+    assert_eq!(list_tables(&first).await, Err("AccessDeniedException".into()));
+    assert_eq!(list_tables(&second).await, Err("AccessDeniedException".into()));
+    assert!(list_tables(&source(&loopback).await).await.is_ok(), "a session that begins later is not");
 }
 
 #[tokio::test]

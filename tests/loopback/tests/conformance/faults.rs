@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use loopback_aws::{BACKUP_ACCOUNT, BUCKET, Fault, Loopback, REGION};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client;
 use crate::dynamodb::create_table;
@@ -159,4 +159,92 @@ async fn the_server_stops_with_its_last_holder() {
     drop(other);
     tokio::task::yield_now().await;
     assert!(client.list_tables().send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_throttle_is_worded_as_each_exception_words_it() {
+    for (code, member) in [
+        ("ProvisionedThroughputExceededException", "ThrottlingReasons"),
+        ("RequestLimitExceeded", "ThrottlingReasons"),
+        ("ThrottlingException", "throttlingReasons"),
+    ] {
+        let throttle = Fault::Throttled { code, reason: "TableReadAccountLimitExceeded" };
+        let (_loopback, client) = with_fault("Scan", throttle).await;
+        let error = client.scan().table_name("orders").send().await.expect_err("throttled");
+        assert_eq!(error.code(), Some(code));
+        let body = error.raw_response().and_then(|answer| answer.body().bytes()).expect("in memory");
+        let answer: Value = serde_json::from_slice(body).expect("JSON");
+        assert_eq!(answer[member][0]["reason"], "TableReadAccountLimitExceeded");
+    }
+}
+
+#[tokio::test]
+async fn requests_with_a_text_come_back_and_the_others_are_written() {
+    let (loopback, client) = with_fault("BatchWriteItem", Fault::UnprocessedWith("\"3\"".into())).await;
+    let requests = (0..5).map(|number| {
+        let item = PutRequest::builder().item("id", AttributeValue::S(number.to_string()));
+        WriteRequest::builder().put_request(item.build().expect("complete")).build()
+    });
+    let batch = client.batch_write_item().request_items("orders", requests.collect());
+    let answer = batch.send().await.expect("partly done");
+    assert_eq!(answer.unprocessed_items().map(|items| items["orders"].len()), Some(1));
+    assert_eq!(count(&loopback), 4);
+}
+
+#[tokio::test]
+async fn empty_and_short_pages_lead_to_every_item() {
+    for (fault, pages_at_least) in [(Fault::EmptyPage, 2), (Fault::ShortPage(2), 4)] {
+        let loopback = client::deployed().await;
+        create_table(&loopback, BACKUP_ACCOUNT, REGION, "orders");
+        let client = Client::new(&client::backup(&loopback));
+        for id in 0..7 {
+            put(&client).item("id", AttributeValue::S(id.to_string())).send().await.expect("put");
+        }
+        let pages = std::sync::atomic::AtomicUsize::new(0);
+        loopback.set_fault(move |call| {
+            let page = pages.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let is_due = call.action == "Scan" && (page < 2 || fault == Fault::ShortPage(2));
+            is_due.then(|| fault.clone())
+        });
+        let (mut items, mut counts, mut start) = (0, Vec::new(), None);
+        loop {
+            let page = client.scan().table_name("orders").set_exclusive_start_key(start).send().await;
+            let page = page.expect("scanned");
+            counts.push(page.count());
+            items += page.count();
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
+        assert_eq!(items, 7, "{counts:?}");
+        assert!(counts.len() >= pages_at_least, "{counts:?}");
+        assert!(counts.contains(&0) || counts.iter().all(|count| *count <= 2), "{counts:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_checksum_of_another_body_is_not_that_of_the_body() {
+    // An answer that is an error can be looked at whole; the Rust SDK does not look at its checksum.
+    let (_loopback, client) = with_fault("DescribeTable", Fault::WrongChecksum).await;
+    let error = client.describe_table().table_name("nowhere").send().await.expect_err("no such table");
+    let response = error.raw_response().expect("an answer");
+    let announced = response.headers().get("x-amz-crc32").expect("always sent");
+    assert_ne!(announced, crc32fast::hash(response.body().bytes().expect("in memory")).to_string());
+    assert!(error.into_service_error().is_resource_not_found_exception(), "the body is sound");
+}
+
+#[tokio::test]
+async fn a_stalled_body_begins_and_stands_still() {
+    let loopback = client::deployed().await;
+    loopback.bucket(BUCKET).put("part", vec![1; 100_000]);
+    loopback.set_fault(|call| {
+        (call.action == "GetObject").then_some(Fault::StalledBody(Duration::from_secs(600)))
+    });
+    let client = client::s3(&client::backup(&loopback));
+    let object = client.get_object().bucket(BUCKET).key("part").send().await.expect("the head arrives");
+    let mut body = object.body;
+    assert!(body.next().await.expect("it begins").is_ok());
+    let rest = async { while body.next().await.is_some() {} };
+    tokio::time::timeout(Duration::from_millis(50), rest).await.expect_err("nothing more comes");
 }

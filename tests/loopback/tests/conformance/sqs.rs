@@ -7,7 +7,7 @@ use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{
     Message, MessageAttributeValue, MessageSystemAttributeName, SendMessageBatchRequestEntry,
 };
-use loopback_aws::{BACKUP_ACCOUNT, Loopback};
+use loopback_aws::{BACKUP_ACCOUNT, Fault, Loopback};
 
 use crate::client;
 
@@ -229,4 +229,94 @@ async fn attributes_say_what_a_queue_is_and_holds() {
     assert_eq!(urls.queue_urls().len(), 8);
     queue.client.purge_queue().queue_url(&queue.url).send().await.expect("purged");
     assert_eq!(queue.counts("dynamodb-backup-export"), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_duplicate_is_delivered_again_and_deleted_by_itself() {
+    let queue = Queue::deployed().await;
+    queue.send("twice").await;
+    queue.loopback.set_fault(|call| (call.action == "ReceiveMessage").then_some(Fault::Duplicate));
+    let (first, handle) = queue.receive_one(30, 0).await;
+    queue.loopback.clear_fault();
+    let (second, _) = queue.receive_one(30, 0).await;
+    assert_eq!((first.message_id, first.body), (second.message_id, second.body));
+    queue.client.delete_message().queue_url(&queue.url).receipt_handle(handle).send().await.expect("deleted");
+    assert_eq!(queue.counts("dynamodb-backup-export"), (0, 1, 0), "the other one is still there");
+}
+
+#[tokio::test]
+async fn the_newest_message_may_come_first() {
+    let queue = Queue::deployed().await;
+    for body in ["old", "new"] {
+        queue.send(body).await;
+    }
+    queue.loopback.set_fault(|call| (call.action == "ReceiveMessage").then_some(Fault::NewestFirst));
+    let bodies: Vec<_> = queue.receive(30, 0).await.into_iter().filter_map(|message| message.body).collect();
+    assert_eq!(bodies, ["new", "old"]);
+}
+
+#[tokio::test]
+async fn what_is_ignored_is_answered_and_not_done() {
+    let queue = Queue::deployed().await;
+    queue.send("kept").await;
+    queue.loopback.set_fault(|call| {
+        matches!(call.action.as_str(), "DeleteMessage" | "ChangeMessageVisibility").then_some(Fault::Ignored)
+    });
+    let (_, handle) = queue.receive_one(1, 0).await;
+    assert_eq!(queue.change_visibility(&handle, 600).await, Ok(()));
+    let (message, handle) = queue.receive_one(600, 3).await;
+    assert_eq!(system_attribute(&message, MessageSystemAttributeName::ApproximateReceiveCount), "2");
+    queue
+        .client
+        .delete_message()
+        .queue_url(&queue.url)
+        .receipt_handle(handle)
+        .send()
+        .await
+        .expect("answered");
+    assert_eq!(queue.counts("dynamodb-backup-export"), (1, 0, 0), "it is delivered again at once");
+}
+
+#[tokio::test]
+async fn in_haste_delays_and_pauses_are_short_and_extensions_are_not() {
+    let queue = Queue::deployed().await;
+    queue.loopback.hasten_queues(600);
+    let call = queue.client.send_message().queue_url(&queue.url).message_body("later").delay_seconds(300);
+    call.send().await.expect("sent");
+    assert_eq!(queue.receive(30, 0).await.len(), 0, "half a second is left");
+    let (_, handle) = queue.receive_one(30, 5).await;
+    assert_eq!(queue.change_visibility(&handle, 30).await, Ok(()));
+    assert_eq!(queue.counts("dynamodb-backup-export"), (0, 1, 0));
+    assert_eq!(queue.change_visibility(&handle, 300).await, Ok(()));
+    assert_eq!(queue.receive(30, 5).await.len(), 1);
+}
+
+#[tokio::test]
+async fn who_came_in_by_a_door_is_known_and_gives_everything_back_when_it_closes() {
+    let queue = Queue::deployed().await;
+    let door = queue.loopback.door().await.expect("a free port");
+    let config = client::backup(&queue.loopback).to_builder().endpoint_url(door.endpoint()).build();
+    let inside = Client::new(&config);
+    queue.send("held").await;
+    queue.send("free").await;
+    let receive = inside.receive_message().queue_url(&queue.url).max_number_of_messages(1);
+    receive.visibility_timeout(600).send().await.expect("received");
+    assert_eq!(queue.loopback.calls().last().map(|call| call.door), Some(door.number()));
+    assert_eq!((door.most_receives(), queue.counts("dynamodb-backup-export")), (1, (1, 1, 0)));
+    queue.receive_one(600, 0).await;
+
+    let (url, waiting) = (queue.url.clone(), inside.clone());
+    let waiting =
+        tokio::spawn(
+            async move { waiting.receive_message().queue_url(url).wait_time_seconds(20).send().await },
+        );
+    let arrived = |call: &loopback_aws::Call| call.door == door.number() && call.action == "ReceiveMessage";
+    while queue.loopback.calls().iter().filter(|call| arrived(call)).count() < 2 {
+        tokio::task::yield_now().await;
+    }
+    drop(door);
+    assert!(waiting.await.expect("no panic").is_err(), "the connection breaks");
+    assert_eq!(queue.counts("dynamodb-backup-export"), (1, 1, 0), "nobody behind the door takes it again");
+    let (message, _) = queue.receive_one(600, 0).await;
+    assert_eq!(message.body.as_deref(), Some("held"));
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::random::Random;
 use crate::sample::SampleTable;
 use crate::sample::attribute::{b, l, m, n, s, ss};
-use crate::sample::random::Random;
 use crate::sample::schema::Create;
 use crate::sample::size::{ITEM_LIMIT_BYTES, item_bytes};
 

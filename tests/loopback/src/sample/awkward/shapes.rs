@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::random::Random;
 use crate::sample::SampleTable;
 use crate::sample::attribute::{n, s};
-use crate::sample::random::Random;
 use crate::sample::schema::{Create, Projection};
 
 const HOT_ITEMS: usize = 2_000;

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::words::{PRODUCTS, any_customer, any_sku, any_time, person, product, sku};
+use crate::random::Random;
 use crate::sample::SampleTable;
 use crate::sample::attribute::{boolean, l, m, n, s, ss};
-use crate::sample::random::Random;
 use crate::sample::schema::{Create, Projection};
 
 const WAREHOUSES: usize = 2;

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::words::{any_customer, date, person};
+use crate::random::Random;
 use crate::sample::SampleTable;
 use crate::sample::attribute::{boolean, m, n, s, ss};
-use crate::sample::random::Random;
 use crate::sample::schema::Create;
 
 const AUDIT_ENTRIES: usize = 1_892;

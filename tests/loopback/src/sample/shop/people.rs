@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::words::{CUSTOMERS, any_customer, any_second, any_time, customer_id, person};
+use crate::random::Random;
 use crate::sample::SampleTable;
 use crate::sample::attribute::{b, boolean, m, n, nothing, s, ss};
-use crate::sample::random::Random;
 use crate::sample::schema::{Create, Projection};
 
 /// How long a session lives: far beyond any test that enables time to live, which then deletes nothing.

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::words::{ORDERS, any_customer, any_sku, any_time, order_id, product};
+use crate::random::Random;
 use crate::sample::SampleTable;
 use crate::sample::attribute::{b, boolean, l, m, n, nothing, s};
-use crate::sample::random::Random;
 use crate::sample::schema::{Create, Projection};
 
 const STATUSES: [&str; 5] = ["placed", "paid", "packed", "shipped", "delivered"];

@@ -1,6 +1,6 @@
 //! Names, identifiers and times that the tables of the shop share, so that they refer to one another.
 
-use crate::sample::random::Random;
+use crate::random::Random;
 
 pub(super) const CUSTOMERS: usize = 800;
 pub(super) const PRODUCTS: usize = 400;
