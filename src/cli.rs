@@ -116,9 +116,21 @@ pub struct RestoreArgs {
     /// Only say what would be put, changed and deleted
     #[arg(long)]
     pub dry_run: bool,
+    /// How the tables that are created are paid for; what is loaded on demand is not held up by the throughput that the
+    /// source had when it was backed up
+    #[arg(long, value_enum, default_value_t = RestoredBilling::Source, value_name = "MODE")]
+    pub billing_mode: RestoredBilling,
     /// Write over the very table that was backed up, given its full ARN
     #[arg(long, value_name = "ARN")]
     pub over_source: Option<String>,
+}
+
+/// How a restored table is paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RestoredBilling {
+    /// As its source was when it was backed up
+    Source,
+    OnDemand,
 }
 
 /// Which tables a new run takes.

@@ -15,9 +15,9 @@ use crate::aws::dynamodb::{TableCreation, Tables};
 use crate::copy::segment::CopyTable;
 use crate::error::{Error, Result};
 use crate::rate::TableRates;
-use crate::schema::TableDefinition;
 use crate::schema::create::Creation;
 use crate::schema::settings::TableSettings;
+use crate::schema::{BillingMode, TableDefinition};
 use crate::table::TableName;
 use crate::target;
 use crate::verify::{COMPARED_AT_ONCE, Compared, Sides};
@@ -37,6 +37,8 @@ pub struct Permissions {
     pub mirror: bool,
     /// Write over this table, although it is the one that was backed up.
     pub over_source: Option<String>,
+    /// Create tables on demand, whatever the throughput of their sources was.
+    pub on_demand: bool,
 }
 
 /// One table that is to be restored.
@@ -70,6 +72,8 @@ pub struct Restored {
     pub write_units: f64,
     /// What was enabled after the items were shown to be there.
     pub enabled: Vec<String>,
+    /// What should have been enabled and could not be, with the reason.
+    pub not_enabled: Vec<String>,
     /// What the source had and the table has not, as far as the backup knows.
     pub not_restored: Vec<String>,
 }
@@ -102,8 +106,7 @@ impl<'a> Restoration<'a> {
     /// was created gets its late settings after that.
     ///
     /// # Errors
-    /// When the table may not be written, cannot be, does not equal the backup afterwards, or a setting of it
-    /// cannot be enabled.
+    /// When the table may not be written, cannot be, or does not equal the backup afterwards.
     pub async fn table(&self, source: &Source<'_>, target: &TableName) -> Result<Restored> {
         self.require_not_source(source, target)?;
         let (definition, created) = match target::describe(self.tables, target).await? {
@@ -122,7 +125,7 @@ impl<'a> Restoration<'a> {
         restored.created = created;
         self.prove(&sides, &mut restored).await?;
         if created {
-            restored.enabled = self.enable(source, target).await?;
+            self.enable(source, target, &mut restored).await;
             restored.not_restored = self.not_restored(source);
         } else {
             restored.not_restored = self.left_alone(source);
@@ -165,8 +168,9 @@ impl<'a> Restoration<'a> {
 
     async fn create(&self, source: &Source<'_>, target: &TableName) -> Result<TableDefinition> {
         let definition = self.require_definition(source, target)?;
+        let on_demand = self.permissions.on_demand.then_some(BillingMode::PayPerRequest);
         let creation = Creation {
-            mode: definition.billing_mode(),
+            mode: on_demand.unwrap_or_else(|| definition.billing_mode()),
             tags: &source.tags(),
             is_protected: false,
             warm_write_units: None,
@@ -266,6 +270,7 @@ impl Restored {
             items_extra: 0,
             write_units: 0.0,
             enabled: Vec::new(),
+            not_enabled: Vec::new(),
             not_restored: Vec::new(),
         }
     }

@@ -15,6 +15,8 @@ use crate::table::TableName;
 pub const SOURCE_TAG: &str = "dynamodb-backup:source-arn";
 /// The run that created the copy; one that was adopted has none, and may hold what no run has put.
 pub const RUN_TAG: &str = "dynamodb-backup:run";
+/// The run that adopted the copy.
+pub const ADOPTED_TAG: &str = "dynamodb-backup:adopted-by";
 /// The program version that created (or adopted) the copy.
 pub const VERSION_TAG: &str = "dynamodb-backup:version";
 
@@ -26,16 +28,19 @@ const TRUSTED_FOR: Duration = Duration::from_secs(300);
 
 /// The ownership tags of the copy of `table` that `run` creates.
 pub fn ownership_tags(table: &Table, run: &RunId) -> Vec<(String, String)> {
-    let mut tags = adoption_tags(table);
-    tags.push((RUN_TAG.to_owned(), run.as_str().to_owned()));
-    tags
+    tags(table, RUN_TAG, run)
 }
 
-/// The ownership tags of a table that was there before, and becomes the copy of `table`.
-pub fn adoption_tags(table: &Table) -> Vec<(String, String)> {
+/// The ownership tags of a table that was there before, and becomes the copy of `table` in `run`.
+pub fn adoption_tags(table: &Table, run: &RunId) -> Vec<(String, String)> {
+    tags(table, ADOPTED_TAG, run)
+}
+
+fn tags(table: &Table, of_run: &str, run: &RunId) -> Vec<(String, String)> {
     let source = source_tag(&table.definition.table_arn);
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    vec![(SOURCE_TAG.to_owned(), source), (VERSION_TAG.to_owned(), version)]
+    let tags = [(SOURCE_TAG, source), (VERSION_TAG, version), (of_run, run.as_str().to_owned())];
+    tags.map(|(key, value)| (key.to_owned(), value)).into()
 }
 
 /// The source's ARN as a tag can hold it: at most 256 characters (DynamoDB Developer Guide, “Tagging
@@ -52,7 +57,7 @@ fn source_tag(table_arn: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// The copy of this source table, created or adopted by this run.
-    Ours { run: Option<String> },
+    Ours { created_by: Option<String>, adopted_by: Option<String> },
     /// It has no ownership tag.
     Nobody,
     /// The copy of another table.
@@ -65,7 +70,7 @@ pub fn owner(tags: &[(String, String)], table: &Table) -> Owner {
     match value(SOURCE_TAG) {
         None => Owner::Nobody,
         Some(source) if source == source_tag(&table.definition.table_arn) => {
-            Owner::Ours { run: value(RUN_TAG) }
+            Owner::Ours { created_by: value(RUN_TAG), adopted_by: value(ADOPTED_TAG) }
         }
         Some(source) => Owner::CopyOf(source),
     }

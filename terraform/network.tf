@@ -23,7 +23,14 @@ resource "aws_vpc_security_group_egress_rule" "https" {
 locals {
   gateways = length(var.gateway_endpoint_route_table_ids) == 0 ? [] : ["s3", "dynamodb"]
   # All that the worker and ECS call besides those two.
-  interfaces = var.interface_endpoints ? ["sqs", "ssm", "sts", "logs", "ecr.api", "ecr.dkr"] : []
+  services   = ["sqs", "ssm", "sts", "logs", "ecr.api", "ecr.dkr", "application-autoscaling"]
+  interfaces = var.interface_endpoints ? local.services : []
+}
+
+data "aws_vpc" "this" {
+  count = var.interface_endpoints ? 1 : 0
+
+  id = var.vpc_id
 }
 
 resource "aws_vpc_endpoint" "gateway" {
@@ -48,23 +55,25 @@ resource "aws_vpc_endpoint" "interface" {
   tags                = merge(local.tags, { Name = "${local.name}-${each.key}" })
 }
 
+# With private DNS the services' own names lead to these endpoints for everybody in the VPC ("Access an AWS service
+# using an interface VPC endpoint"), so everybody in the VPC has to be let in, or is cut off from the services.
 resource "aws_security_group" "endpoints" {
   count = var.interface_endpoints ? 1 : 0
 
   name        = "${local.name}-endpoints"
-  description = "Interface endpoints: HTTPS from the workers of ${local.name}"
+  description = "Interface endpoints of ${local.name}: HTTPS from the VPC"
   vpc_id      = var.vpc_id
   tags        = local.tags
 }
 
 resource "aws_vpc_security_group_ingress_rule" "endpoints" {
-  count = var.interface_endpoints ? 1 : 0
+  for_each = toset(var.interface_endpoints ? data.aws_vpc.this[0].cidr_block_associations[*].cidr_block : [])
 
-  security_group_id            = aws_security_group.endpoints[0].id
-  description                  = "HTTPS from the workers"
-  ip_protocol                  = "tcp"
-  from_port                    = 443
-  to_port                      = 443
-  referenced_security_group_id = aws_security_group.worker.id
-  tags                         = local.tags
+  security_group_id = aws_security_group.endpoints[0].id
+  description       = "HTTPS from the VPC"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  cidr_ipv4         = each.key
+  tags              = local.tags
 }

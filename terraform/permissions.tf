@@ -32,8 +32,8 @@ resource "aws_iam_role_policy" "task" {
         Effect = "Allow"
         Action = [
           "dynamodb:BatchWriteItem", "dynamodb:CreateTable", "dynamodb:DescribeContinuousBackups",
-          "dynamodb:DescribeTable", "dynamodb:ListTagsOfResource", "dynamodb:Scan", "dynamodb:TagResource",
-          "dynamodb:UpdateContinuousBackups", "dynamodb:UpdateTable",
+          "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:ListTagsOfResource", "dynamodb:Scan",
+          "dynamodb:TagResource", "dynamodb:UpdateContinuousBackups", "dynamodb:UpdateTable",
         ]
         Resource = "arn:${local.partition}:dynamodb:${local.region}:${local.account_id}:table/*"
       },
@@ -66,6 +66,18 @@ resource "aws_iam_role_policy" "task" {
         Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource  = local.kms_key_arn
         Condition = { StringEquals = { "kms:ViaService" = [for it in ["s3", "sqs", "ssm"] : "${it}.${local.region}.amazonaws.com"] } }
+      },
+      ], !startswith(lookup(var.settings, "copy-kms-key", ""), "arn:") ? [] : [
+      {
+        # For DynamoDB, which encrypts with it ("DynamoDB encryption at rest usage notes"). The key's own policy has to
+        # admit the task role as well.
+        Sid    = "KeyOfCopies"
+        Effect = "Allow"
+        Action = [
+          "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*",
+        ]
+        Resource  = var.settings["copy-kms-key"]
+        Condition = { StringEquals = { "kms:ViaService" = "dynamodb.${local.region}.amazonaws.com" } }
       },
     ])
   })

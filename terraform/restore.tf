@@ -42,19 +42,20 @@ resource "aws_iam_role_policy" "restore" {
         Sid    = "Tables"
         Effect = "Allow"
         Action = [
-          "dynamodb:BatchWriteItem", "dynamodb:CreateTable", "dynamodb:DescribeKinesisStreamingDestination",
-          "dynamodb:DescribeTable", "dynamodb:EnableKinesisStreamingDestination", "dynamodb:ListTagsOfResource",
+          "dynamodb:BatchWriteItem", "dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:ListTagsOfResource",
           "dynamodb:Scan", "dynamodb:TagResource", "dynamodb:UpdateContinuousBackups",
           "dynamodb:UpdateContributorInsights", "dynamodb:UpdateTable", "dynamodb:UpdateTimeToLive",
         ]
         Resource = "arn:${local.partition}:dynamodb:${local.region}:${local.account_id}:table/*"
       },
       {
-        # For tables that had a Kinesis destination in this account.
-        Sid      = "Streams"
-        Effect   = "Allow"
-        Action   = ["kinesis:DescribeStream", "kinesis:PutRecord", "kinesis:PutRecords"]
-        Resource = "arn:${local.partition}:kinesis:${local.region}:${local.account_id}:stream/*"
+        # The first time in an account ("Using IAM with CloudWatch Contributor Insights for DynamoDB"). Kinesis
+        # destinations are of a source's account, so a table here gets none.
+        Sid       = "ContributorInsights"
+        Effect    = "Allow"
+        Action    = ["iam:CreateServiceLinkedRole"]
+        Resource  = "arn:${local.partition}:iam::${local.account_id}:role/aws-service-role/contributorinsights.dynamodb.amazonaws.com/*"
+        Condition = { StringEquals = { "iam:AWSServiceName" = "contributorinsights.dynamodb.amazonaws.com" } }
       },
       {
         Sid    = "Settings"

@@ -143,7 +143,7 @@ variable "object_lock" {
 }
 
 variable "transitions" {
-  description = "Colder storage, by age in days. The default can still be read at once; what lies in GLACIER or DEEP_ARCHIVE must be restored before `verify` and `restore` can read it."
+  description = "Colder storage, by age in days, for objects above 4 MiB: the small ones are what `list` and `show` read. The default can still be read at once; what lies in GLACIER or DEEP_ARCHIVE must be restored before `verify` and `restore` can read it."
   type        = list(object({ days = number, storage_class = string }))
   default     = [{ days = 30, storage_class = "GLACIER_IR" }]
   validation {
@@ -158,7 +158,7 @@ variable "transitions" {
 }
 
 variable "expire_after_days" {
-  description = "Age at which backups are deleted, by S3 and not by the worker; never where it is left out."
+  description = "Age at which backups are deleted, by S3 and not by the worker; never where it is left out. S3 goes by the age of each object, so for the days that a run took its first parts are gone and its report is not."
   type        = number
   default     = null
   validation {
@@ -311,7 +311,7 @@ variable "jobs_per_task" {
 }
 
 variable "autoscaling" {
-  description = "Whether the number of workers follows the work. Off, min_tasks are kept; emulators of AWS need that."
+  description = "Whether the number of workers follows the work. Off, the service begins with min_tasks and keeps what `aws ecs update-service --desired-count` makes of that; emulators of AWS need that."
   type        = bool
   default     = true
   validation {
@@ -363,7 +363,7 @@ variable "gateway_endpoint_route_table_ids" {
 }
 
 variable "interface_endpoints" {
-  description = "Makes interface endpoints for the other services, for subnets without NAT. A source in another region needs NAT all the same."
+  description = "Makes interface endpoints for the other services, for subnets without NAT: one subnet of each zone at most. They serve the whole VPC, which must have none of them yet. A source in another region needs NAT all the same."
   type        = bool
   default     = false
 }
@@ -407,13 +407,17 @@ variable "alarm_emails" {
 }
 
 variable "complete_run_within_hours" {
-  description = "An alarm is raised for each source of which no run became complete for this long: an interval of the schedule, and some hours for runs that take longer than the one before."
+  description = "An alarm is raised for each source whose last complete run was triggered so long ago: an interval of the schedule, what a run may take (longest_run_hours), and some hours more. A new deployment has the alarm until its first run is complete."
   type        = number
-  default     = 30
+  default     = 36
   validation {
     # "PutMetricAlarm": an alarm with a period of an hour looks back seven days at most.
     condition     = var.complete_run_within_hours >= 2 && var.complete_run_within_hours <= 168 && floor(var.complete_run_within_hours) == var.complete_run_within_hours
     error_message = "complete_run_within_hours ${var.complete_run_within_hours}: give a whole number from 2 to 168, the most that CloudWatch looks back."
+  }
+  validation {
+    condition     = var.complete_run_within_hours > var.longest_run_hours
+    error_message = "complete_run_within_hours ${var.complete_run_within_hours} is no more than longest_run_hours ${var.longest_run_hours}: every run would be late. Give more."
   }
 }
 
@@ -422,8 +426,8 @@ variable "longest_run_hours" {
   type        = number
   default     = 8
   validation {
-    condition     = var.longest_run_hours >= 1
-    error_message = "longest_run_hours ${var.longest_run_hours}: give 1 or more."
+    condition     = var.longest_run_hours >= 1 && floor(var.longest_run_hours) == var.longest_run_hours
+    error_message = "longest_run_hours ${var.longest_run_hours}: give a whole number, 1 or more."
   }
 }
 

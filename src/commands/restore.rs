@@ -13,7 +13,7 @@ use crate::archive::{Archive, Backup};
 use crate::aws::Session;
 use crate::aws::dynamodb::Tables;
 use crate::aws::s3::Bucket;
-use crate::cli::{Cli, RestoreArgs};
+use crate::cli::{Cli, RestoreArgs, RestoredBilling};
 use crate::config::{RestoreConfig, TargetConfig};
 use crate::error::{Error, Kind, Result};
 use crate::exit::Exit;
@@ -70,6 +70,7 @@ pub(super) async fn run(cli: &Cli, args: &RestoreArgs) -> Result<Exit> {
         into_existing: args.into_existing,
         mirror: args.mirror,
         over_source: args.over_source.clone(),
+        on_demand: args.billing_mode == RestoredBilling::OnDemand,
     };
     let restoration = Restoration::new(&archive, &tables, arn_prefix(&into, &wanted).await?, permissions);
     let restoring: Vec<_> = wanted.iter().map(|wanted| restore(&restoration, wanted, args.dry_run)).collect();
@@ -178,13 +179,26 @@ async fn restore(restoration: &Restoration<'_>, wanted: &Wanted, dry_run: bool) 
         Ok(restored) => {
             let (items, items_put) = (restored.items, restored.items_put);
             tracing::info!(table.name = %target, items, items_put, dry_run, "table restored");
-            Outcome { target, restored: Some(restored), error: None, kind: None }
+            let error = not_enabled(&restored);
+            let kind = error.as_ref().map(|_| Kind::Permanent);
+            Outcome { target, restored: Some(restored), error, kind }
         }
         Err(error) => {
             tracing::error!(table.name = %target, "{error:#}");
             Outcome { target, restored: None, error: Some(format!("{error:#}")), kind: Some(error.kind()) }
         }
     }
+}
+
+/// What is left to do by hand, if anything is.
+fn not_enabled(restored: &Restored) -> Option<String> {
+    let settings = &restored.not_enabled;
+    (!settings.is_empty()).then(|| {
+        format!(
+            "it has every item of the backup, but not all of its settings could be enabled; enable them yourself: {}",
+            settings.join("; ")
+        )
+    })
 }
 
 /// That of the worst outcome: a table that could not be restored outweighs one that may not.
@@ -194,7 +208,7 @@ fn exit(outcomes: &[Outcome]) -> Exit {
         Exit::Complete
     } else if kinds.iter().all(|kind| *kind == Kind::Usage) && kinds.len() == outcomes.len() {
         Exit::Usage
-    } else if kinds.len() < outcomes.len() {
+    } else if outcomes.iter().any(|outcome| outcome.restored.is_some()) {
         Exit::Partial
     } else {
         Exit::Failed

@@ -183,7 +183,7 @@ impl Source<'_> {
     /// What a run would list as not readable: it is not in the archive then.
     async fn examine_settings(&self, tables: &Tables, table: &TableName, table_arn: &str) -> Vec<Check> {
         let check = self.check("settings");
-        let settings = match tables.settings(table, table_arn).await {
+        let settings = match tables.settings(table, table_arn, false).await {
             Ok(settings) => settings,
             Err(error) => return vec![Check::not_checked(check, format!("{error:#}"))],
         };

@@ -21,9 +21,12 @@ const CREATING_DELAY: Duration = Duration::from_secs(3);
 /// Other tables have to become ACTIVE first.
 const LIMITED_DELAY: Duration = Duration::from_secs(20);
 
-/// A run that is older than this waits no longer: for tables, it is their number that is limited, then; for
-/// indexes, the next run adds what is missing yet.
+/// A run that is older than this waits no longer: for tables, it is their number that is limited, then; changes are
+/// for the next run to make.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
+
+/// A table that is written already does not wait for its next index for longer: the next run adds it.
+const INDEX_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// Provisions one table.
 pub(super) async fn run(environment: &Environment, task: &Task) -> Result<Outcome> {
@@ -75,13 +78,13 @@ impl Copy<'_> {
         }
         let tags = self.environment.targets.tags(&copy.table_arn).await?;
         let outcome = self.own(&copy, &tags).await?;
-        let drift = self.drift(&copy, &tags).await?;
+        let (drift, unknown) = self.drift(&copy, &tags, outcome).await?;
         match self.mend(&copy, outcome, drift).await? {
             Mended::Begun => Ok(self.wait("is being changed".to_owned())),
             Mended::Left(drift) => Ok(Step::Ready(Provisioned {
                 target: table.target.clone(),
                 outcome,
-                drift,
+                drift: [drift, unknown].concat(),
                 finished_at: Timestamp::now(),
             })),
         }
@@ -91,8 +94,8 @@ impl Copy<'_> {
         Step::Wait(CREATING_DELAY, format!("table {} {state}", self.task.table.target))
     }
 
-    fn has_patience(&self) -> bool {
-        self.task.run.planned_at + PATIENCE > Timestamp::now()
+    fn has_patience(&self, patience: SignedDuration) -> bool {
+        self.task.run.planned_at + patience > Timestamp::now()
     }
 
     async fn create(&self) -> Result<Step> {
@@ -101,7 +104,7 @@ impl Copy<'_> {
         let request = self.blueprint.create_table(&table.target, &ownership);
         match self.environment.targets.create(&table.target, &request).await? {
             TableCreation::Begun => Ok(self.wait("is being created".to_owned())),
-            TableCreation::Limited(error) if self.has_patience() => {
+            TableCreation::Limited(error) if self.has_patience(PATIENCE) => {
                 tracing::warn!(retry_in_ms = LIMITED_DELAY.as_millis(), "{error:#}");
                 Ok(Step::Wait(LIMITED_DELAY, "the account creates no more tables now".to_owned()))
             }
@@ -115,10 +118,12 @@ impl Copy<'_> {
     async fn own(&self, copy: &TableDefinition, tags: &[(String, String)]) -> Result<Provision> {
         let (table, run) = (&self.task.table, &self.task.run);
         match target::owner(tags, table) {
-            Owner::Ours { run: Some(by) } if by == run.run.as_str() => Ok(Provision::Created),
+            Owner::Ours { created_by: Some(by), .. } if by == run.run.as_str() => Ok(Provision::Created),
+            Owner::Ours { adopted_by: Some(by), .. } if by == run.run.as_str() => Ok(Provision::Adopted),
             Owner::Ours { .. } => Ok(Provision::Exists),
             Owner::Nobody if self.environment.config.adopt_existing => {
-                let tags = target::adoption_tags(table);
+                self.require_no_time_to_live().await?;
+                let tags = target::adoption_tags(table, &run.run);
                 self.environment.targets.tag(&copy.table_arn, &tags).await?;
                 Ok(Provision::Adopted)
             }
@@ -130,13 +135,40 @@ impl Copy<'_> {
         }
     }
 
-    async fn drift(&self, copy: &TableDefinition, tags: &[(String, String)]) -> Result<Vec<Drift>> {
+    /// What DynamoDB deletes by itself is no backup, and whose table it is has to decide about that.
+    async fn require_no_time_to_live(&self) -> Result<()> {
+        let target = &self.task.table.target;
+        match self.environment.targets.time_to_live_attribute(target).await? {
+            None => Ok(()),
+            Some(attribute) => Err(Error::permanent(format!(
+                "table {target} in the backup account is not adopted: it has time to live (attribute {attribute}), \
+                 so DynamoDB would delete items of the backup. Disable it first: aws dynamodb update-time-to-live \
+                 --table-name {target} --time-to-live-specification Enabled=false,AttributeName={attribute}"
+            ))),
+        }
+    }
+
+    /// In what the copy is not as it would be created now; and, in words, what could not be compared.
+    async fn drift(
+        &self,
+        copy: &TableDefinition,
+        tags: &[(String, String)],
+        outcome: Provision,
+    ) -> Result<(Vec<Drift>, Vec<String>)> {
+        let (targets, target) = (&self.environment.targets, &self.task.table.target);
+        let mut unknown = Vec::new();
+        let time_to_live = match outcome {
+            // It was created without.
+            Provision::Created => None,
+            _ => known(targets.time_to_live_attribute(target).await, &mut unknown)?.flatten(),
+        };
         // A call of which an account has few is not made for nothing.
-        let recovery_days = match self.environment.config.copies.recovery_days {
-            Some(_) => self.environment.targets.recovery_days(&self.task.table.target).await?,
+        let recovery = match self.environment.config.copies.recovery_days {
+            Some(_) => known(targets.recovery_days(target).await, &mut unknown)?,
             None => None,
         };
-        Ok(self.blueprint.drift(&Found { definition: copy, tags, recovery_days }))
+        let found = Found { definition: copy, tags, time_to_live: time_to_live.as_deref(), recovery };
+        Ok((self.blueprint.drift(&found), unknown))
     }
 
     /// Begins to change the copy in the first setting that is due, or tells, in words, in what it stays different.
@@ -149,15 +181,20 @@ impl Copy<'_> {
                 left.push(one.to_string());
                 continue;
             };
+            let patience = if matches!(change, Change::AddIndex(_)) { INDEX_PATIENCE } else { PATIENCE };
+            let has_patience = self.has_patience(patience);
             match self.change(copy, change).await {
                 Ok(()) => {
                     tracing::info!(
                         run.id = %self.task.run.run, table.name = %self.task.table.name,
                         target.name = %copy.table_name, "changing the copy: {one}"
                     );
-                    return Ok(Mended::Begun);
+                    if has_patience {
+                        return Ok(Mended::Begun);
+                    }
+                    left.push(format!("{one}; it is being changed"));
                 }
-                Err(error) if error.is_retryable() && self.has_patience() => return Ok(Mended::Begun),
+                Err(error) if error.is_retryable() && has_patience => return Ok(Mended::Begun),
                 Err(error) if matches!(error.kind(), Kind::Permanent | Kind::Retryable) => {
                     left.push(format!("{one}; it could not be changed: {error:#}"));
                 }
@@ -188,6 +225,18 @@ impl Copy<'_> {
             Change::Tag(tags) => targets.tag(&copy.table_arn, tags).await,
             Change::EnableRecovery(days) => targets.enable_recovery(target, Some(*days)).await,
         }
+    }
+}
+
+/// What was asked about a copy; or, in words, that it is not known, where DynamoDB refuses to tell.
+fn known<T>(answer: Result<T>, unknown: &mut Vec<String>) -> Result<Option<T>> {
+    match answer {
+        Ok(told) => Ok(Some(told)),
+        Err(error) if error.kind() == Kind::Permanent => {
+            unknown.push(format!("{error:#}"));
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

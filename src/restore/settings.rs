@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{LOOK_EVERY, Restoration, Source};
-use crate::error::{Error, Result};
+use super::{LOOK_EVERY, Restoration, Restored, Source};
+use crate::error::Result;
 use crate::schema::TableDefinition;
-use crate::schema::settings::{KinesisDestination, NotReadable, TableSettings, is_reserved_tag};
+use crate::schema::settings::{
+    ContributorInsights, KinesisDestination, NotReadable, TableSettings, is_reserved_tag,
+};
 use crate::table::TableName;
 use crate::target;
 
@@ -24,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(super) enum Late {
     Recovery { days: u32 },
     DeletionProtection,
-    ContributorInsights,
+    ContributorInsights { mode: Option<String> },
     Stream { view: String },
     TimeToLive { attribute: String },
     Kinesis(KinesisDestination),
@@ -35,7 +37,8 @@ impl fmt::Display for Late {
         match self {
             Self::Recovery { days } => write!(f, "point-in-time recovery ({days} days)"),
             Self::DeletionProtection => f.write_str("deletion protection"),
-            Self::ContributorInsights => f.write_str("Contributor Insights"),
+            Self::ContributorInsights { mode: None } => f.write_str("Contributor Insights"),
+            Self::ContributorInsights { mode: Some(mode) } => write!(f, "Contributor Insights ({mode})"),
             Self::Stream { view } => write!(f, "stream ({view})"),
             Self::TimeToLive { attribute } => write!(f, "time to live (attribute {attribute})"),
             Self::Kinesis(destination) => write!(f, "Kinesis destination {}", destination.stream_arn),
@@ -44,22 +47,15 @@ impl fmt::Display for Late {
 }
 
 impl Restoration<'_> {
-    /// Enables what the source had on, on a table that equals the backup; gives what was enabled.
-    ///
-    /// # Errors
-    /// Names the setting, and says that the items are there.
-    pub(super) async fn enable(&self, source: &Source<'_>, target: &TableName) -> Result<Vec<String>> {
-        let late = self.late(source);
-        for setting in &late {
-            self.enable_patiently(target, setting).await.map_err(|error| {
-                let step = format!(
-                    "table {target} has every item of the backup, but its {setting} could not be enabled: enable \
-                     it yourself"
-                );
-                Error::new(error.kind(), step).with_source(format!("{error:#}"))
-            })?;
+    /// Enables what the source had on, on a table that equals the backup. One setting that cannot be enabled keeps no
+    /// other from being enabled.
+    pub(super) async fn enable(&self, source: &Source<'_>, target: &TableName, restored: &mut Restored) {
+        for setting in self.late(source) {
+            match self.enable_patiently(target, &setting).await {
+                Ok(()) => restored.enabled.push(setting.to_string()),
+                Err(error) => restored.not_enabled.push(format!("{setting}: {error:#}")),
+            }
         }
-        Ok(late.iter().map(ToString::to_string).collect())
     }
 
     /// What is on in the source and is enabled last.
@@ -67,15 +63,15 @@ impl Restoration<'_> {
         let definition = source.definition;
         let protected = definition.is_some_and(|definition| definition.deletion_protection_enabled);
         let view = definition.and_then(TableDefinition::stream_view);
-        let (days, attribute, has_insights) = source.settings.map_or((None, None, false), |settings| {
+        let (days, attribute, insights) = source.settings.map_or((None, None, None), |settings| {
             let attribute = settings.time_to_live_attribute();
-            (settings.recovery_days(), attribute, settings.has_contributor_insights())
+            (settings.recovery_days(), attribute, settings.contributor_insights())
         });
         let (here, _) = self.kinesis(source);
         [
             days.map(|days| Late::Recovery { days }),
             protected.then_some(Late::DeletionProtection),
-            has_insights.then_some(Late::ContributorInsights),
+            insights.map(|ContributorInsights { mode }| Late::ContributorInsights { mode }),
             view.map(|view| Late::Stream { view: view.to_owned() }),
             attribute.map(|attribute| Late::TimeToLive { attribute }),
         ]
@@ -145,7 +141,9 @@ impl Restoration<'_> {
                 self.tables.protect_from_deletion(target).await?;
                 self.until_updated(target).await.map(drop)
             }
-            Late::ContributorInsights => self.tables.enable_contributor_insights(target).await,
+            Late::ContributorInsights { mode } => {
+                self.tables.enable_contributor_insights(target, mode.as_deref()).await
+            }
             Late::Stream { view } => self.enable_stream(target, view).await,
             Late::TimeToLive { attribute } => self.tables.enable_time_to_live(target, attribute).await,
             Late::Kinesis(destination) => self.enable_kinesis(target, destination).await,

@@ -44,8 +44,10 @@ pub struct Blueprint<'a> {
 pub struct Found<'a> {
     pub definition: &'a TableDefinition,
     pub tags: &'a [(String, String)],
-    /// `None` where point-in-time recovery is off.
-    pub recovery_days: Option<u32>,
+    /// The attribute by which DynamoDB deletes items, if it does.
+    pub time_to_live: Option<&'a str>,
+    /// The days of point-in-time recovery, none where it is off; `None` where that is not known.
+    pub recovery: Option<Option<u32>>,
 }
 
 /// A setting in which a copy is not what it would be created as.
@@ -125,7 +127,12 @@ impl<'a> Blueprint<'a> {
         drift.extend(self.of_local_indexes(found.definition));
         drift.extend(self.of_global_indexes(found.definition));
         drift.extend(self.of_vector_indexes(found.definition));
-        drift.extend(self.of_recovery(found.recovery_days));
+        drift.extend(
+            found
+                .time_to_live
+                .map(|attribute| Drift::extra("time to live", format!("attribute {attribute}"))),
+        );
+        drift.extend(found.recovery.and_then(|days| self.of_recovery(days)));
         drift.extend(self.of_tags(found.tags));
         drift
     }

@@ -68,6 +68,13 @@ pub struct NotReadable {
     pub reason: String,
 }
 
+/// Contributor Insights that are on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContributorInsights {
+    /// `ACCESSED_AND_THROTTLED_KEYS` or `THROTTLED_KEYS` (DynamoDB API Reference, “UpdateContributorInsights”).
+    pub mode: Option<String>,
+}
+
 impl TableSettings {
     /// Adds what another service told.
     pub fn add_scaling(&mut self, told: Result<Option<AutoScaling>, NotReadable>) {
@@ -106,10 +113,12 @@ impl TableSettings {
         tags.map(|tag| (tag.key, tag.value)).collect()
     }
 
-    /// Whether Contributor Insights is on for the table (DynamoDB API Reference, “DescribeContributorInsights”).
-    pub fn has_contributor_insights(&self) -> bool {
+    /// Contributor Insights of the table, if they are on (DynamoDB API Reference, “DescribeContributorInsights”).
+    pub fn contributor_insights(&self) -> Option<ContributorInsights> {
         let described = read(self.contributor_insights.as_deref());
-        is_one_of(&described["ContributorInsightsStatus"], &["ENABLED", "ENABLING"])
+        let is_on = is_one_of(&described["ContributorInsightsStatus"], &["ENABLED", "ENABLING"]);
+        let mode = described["ContributorInsightsMode"].as_str().map(str::to_owned);
+        is_on.then_some(ContributorInsights { mode })
     }
 
     /// The Kinesis data streams that the table's changes go to (DynamoDB API Reference,
@@ -164,14 +173,16 @@ mod tests {
                 "PointInTimeRecoveryDescription": { "PointInTimeRecoveryStatus": "ENABLED",
                     "RecoveryPeriodInDays": 7 } },
             "Tags": [{ "Key": "team", "Value": "shop" }],
-            "ContributorInsights": { "ContributorInsightsStatus": "ENABLED" },
+            "ContributorInsights": { "ContributorInsightsStatus": "ENABLED",
+                "ContributorInsightsMode": "THROTTLED_KEYS" },
             "KinesisDestinations": [
                 { "StreamArn": "arn:one", "DestinationStatus": "ACTIVE" },
                 { "StreamArn": "arn:two", "DestinationStatus": "DISABLED" },
             ],
         }));
         assert_eq!(on.time_to_live_attribute().as_deref(), Some("expires"));
-        assert_eq!((on.recovery_days(), on.has_contributor_insights()), (Some(7), true));
+        let insights = ContributorInsights { mode: Some("THROTTLED_KEYS".to_owned()) };
+        assert_eq!((on.recovery_days(), on.contributor_insights()), (Some(7), Some(insights)));
         assert_eq!(on.tags(), [("team".to_owned(), "shop".to_owned())]);
         let streams: Vec<_> = on.kinesis_destinations().into_iter().map(|one| one.stream_arn).collect();
         assert_eq!(streams, ["arn:one"]);
@@ -185,7 +196,7 @@ mod tests {
         }));
         for off in [off, settings(json!({}))] {
             assert_eq!(off.time_to_live_attribute(), None);
-            assert_eq!((off.recovery_days(), off.has_contributor_insights()), (None, false));
+            assert_eq!((off.recovery_days(), off.contributor_insights()), (None, None));
             assert!(off.tags().is_empty() && off.kinesis_destinations().is_empty());
         }
     }

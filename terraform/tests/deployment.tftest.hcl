@@ -189,6 +189,25 @@ run "the_bucket_is_private_versioned_encrypted_and_append_only" {
     condition     = aws_s3_bucket_lifecycle_configuration.backups.rule[0].abort_incomplete_multipart_upload[0].days_after_initiation == 7
     error_message = "incomplete uploads stay for ever"
   }
+  assert {
+    condition = (
+      length(aws_s3_bucket_lifecycle_configuration.backups.rule[0].transition) == 0 &&
+      aws_s3_bucket_lifecycle_configuration.backups.rule[1].filter[0].object_size_greater_than == 4194304
+    )
+    error_message = "reports become cold, and no list can be made of the runs"
+  }
+}
+
+run "the_key_of_copies_may_be_used_by_dynamodb_for_the_worker" {
+  command = plan
+  variables {
+    settings = { copy-kms-key = "arn:aws:kms:eu-west-1:222222222222:key/of-copies" }
+  }
+  assert {
+    condition = one([for statement in jsondecode(aws_iam_role_policy.task.policy).Statement :
+    [statement.Resource, statement.Condition.StringEquals["kms:ViaService"]] if try(statement.Sid, "") == "KeyOfCopies"]) == ["arn:aws:kms:eu-west-1:222222222222:key/of-copies", "dynamodb.eu-west-1.amazonaws.com"]
+    error_message = "no copy can be created under its key"
+  }
 }
 
 run "nothing_is_locked_unless_it_is_asked_for_and_aws_keys_will_do" {
@@ -363,8 +382,8 @@ run "alarms_are_raised_when_something_is_wrong_or_nothing_is_heard" {
   assert {
     condition = (
       aws_cloudwatch_metric_alarm.no_complete_run["shop"].treat_missing_data == "breaching" &&
-      aws_cloudwatch_metric_alarm.no_complete_run["shop"].evaluation_periods == 30 &&
-      aws_cloudwatch_metric_alarm.no_complete_run["shop"].datapoints_to_alarm == 30 &&
+      aws_cloudwatch_metric_alarm.no_complete_run["shop"].evaluation_periods == 28 &&
+      aws_cloudwatch_metric_alarm.no_complete_run["shop"].datapoints_to_alarm == 28 &&
       aws_cloudwatch_metric_alarm.no_complete_run["shop"].threshold == 8 * 3600 &&
       aws_cloudwatch_metric_alarm.no_complete_run["shop"].dimensions == tomap({ Environment = "test", Source = "shop" })
     )
@@ -381,6 +400,7 @@ run "alarms_are_raised_when_something_is_wrong_or_nothing_is_heard" {
     condition = alltrue([for alarm in concat(
       values(aws_cloudwatch_metric_alarm.no_complete_run), values(aws_cloudwatch_metric_alarm.dead_letters),
       values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.crash_loop],
+      aws_cloudwatch_metric_alarm.too_few_tasks,
     ) : alarm.alarm_actions == toset([aws_sns_topic.alarms[0].arn])])
     error_message = "an alarm goes nowhere"
   }
@@ -426,7 +446,12 @@ run "endpoints_are_made_where_they_are_asked_for" {
     gateway_endpoint_route_table_ids = ["rtb-1"]
   }
   assert {
-    condition     = keys(aws_vpc_endpoint.gateway) == ["dynamodb", "s3"] && keys(aws_vpc_endpoint.interface) == ["ecr.api", "ecr.dkr", "logs", "sqs", "ssm", "sts"]
+    condition     = keys(aws_vpc_endpoint.gateway) == ["dynamodb", "s3"] && keys(aws_vpc_endpoint.interface) == ["application-autoscaling", "ecr.api", "ecr.dkr", "logs", "sqs", "ssm", "sts"]
     error_message = "an endpoint is missing"
+  }
+  assert {
+    # With private DNS the whole VPC comes here.
+    condition     = values(aws_vpc_security_group_ingress_rule.endpoints)[*].cidr_ipv4 == ["10.0.0.0/16"]
+    error_message = "others in the VPC are cut off from the services"
   }
 }

@@ -210,6 +210,12 @@ run "an_alarm_that_looks_further_back_than_cloudwatch" {
   variables { complete_run_within_hours = 200 }
 }
 
+run "an_alarm_that_every_run_would_raise" {
+  command         = plan
+  expect_failures = [var.complete_run_within_hours]
+  variables { complete_run_within_hours = 8 }
+}
+
 run "anybody_who_restores" {
   command         = plan
   expect_failures = [var.restore_principal_arns]

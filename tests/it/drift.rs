@@ -203,3 +203,75 @@ async fn an_option_that_no_table_can_have_is_refused_by_name() {
         world.set(name, "");
     }
 }
+
+fn expire(world: &World, table: &str) {
+    let expiry = json!({ "Enabled": true, "AttributeName": "expires" });
+    let request = json!({ "TableName": table, "TimeToLiveSpecification": expiry });
+    world.dynamodb(BACKUP_ACCOUNT, "UpdateTimeToLive", &request);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_to_live_that_somebody_enabled_on_a_copy_is_told_in_every_report() {
+    let world = World::with(vec![table("orders", 30)]).await;
+    world.backup(&[], 0).await;
+    expire(&world, "orders");
+    let report = world.backup(&["--repair-drift"], 0).await;
+    let told = json!(["time to live (attribute expires) is only in the copy"]);
+    assert_eq!(result_of(&report, "orders")["drift"], told);
+}
+
+/// It would eat the backup, and whose table it is has to decide.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_with_time_to_live_is_not_adopted() {
+    let world = World::with(vec![table("orders", 30), table("users", 5)]).await;
+    world.dynamodb(BACKUP_ACCOUNT, "CreateTable", &create("orders", "pk", "S"));
+    expire(&world, "orders");
+    let report = world.backup(&["--adopt-existing"], 2).await;
+    let reasons = result_of(&report, "orders")["reasons"].to_string();
+    assert!(reasons.contains("not adopted") && reasons.contains("update-time-to-live"), "{reasons}");
+    assert_eq!(world.count(BACKUP_ACCOUNT, "orders"), 0);
+    assert_eq!(world.count_calls("TagResource"), 0);
+    assert_eq!(result_of(&report, "users")["outcome"], "complete");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_compared_is_told_with_the_call_that_was_denied_and_the_table_is_backed_up() {
+    let mut world = World::with(vec![table("orders", 30)]).await;
+    world.backup(&[], 0).await;
+    world.set("BACKUP_COPY_RECOVERY_DAYS", "7");
+    let denied = ["DescribeContinuousBackups", "DescribeTimeToLive"];
+    world.aws.set_fault(move |call| {
+        let is_denied = call.role.is_none() && denied.contains(&call.action.as_str());
+        is_denied.then(|| Fault::error(400, "AccessDeniedException"))
+    });
+    let report = world.backup(&[], 0).await;
+    let drift = &result_of(&report, "orders")["drift"];
+    let told = |at: usize| drift[at].as_str().expect("a text");
+    assert!(told(0).starts_with("read time to live of table orders"), "{drift}");
+    assert!(told(1).starts_with("read point-in-time recovery of table orders"), "{drift}");
+    assert!(told(1).contains("AccessDeniedException"), "{drift}");
+}
+
+/// Whoever adopts it cannot say so, and its job begins again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_was_just_adopted_is_not_changed_by_the_next_attempt_of_the_same_run() {
+    let world = World::with(vec![table("orders", 30)]).await;
+    world.dynamodb(BACKUP_ACCOUNT, "CreateTable", &create("orders", "pk", "S"));
+    add_index(&world, "by_day");
+    let puts = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = std::sync::Arc::clone(&puts);
+    // As often as the SDK tries.
+    world.aws.set_fault(move |call| {
+        let is_marker = call.action == "PutObject" && call.resource.ends_with("/state/provision.json");
+        let is_due = is_marker && count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 8;
+        is_due.then(|| Fault::error(503, "SlowDown"))
+    });
+    let report = world.backup(&["--adopt-existing"], 0).await;
+    assert_eq!(puts.load(std::sync::atomic::Ordering::Relaxed), 9, "a second attempt");
+    let result = result_of(&report, "orders");
+    assert_eq!(result["provision"], "adopted", "{result}");
+    assert!(result["drift"].to_string().contains("by_day"), "{result}");
+    assert_eq!(indexes(&world, BACKUP_ACCOUNT), [""; 0], "it is somebody's still");
+    world.backup(&[], 0).await;
+    assert_eq!(indexes(&world, BACKUP_ACCOUNT), ["by_day"], "the next run adds it");
+}

@@ -23,6 +23,8 @@ mod hand_over;
 mod harness;
 mod inventory;
 mod kills;
+mod limits;
+mod memory;
 mod metrics;
 mod nights;
 mod pace;

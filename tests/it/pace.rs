@@ -84,11 +84,12 @@ async fn budgets_of_a_table_come_from_its_capacity_and_are_in_its_plan() {
         world.object(&format!("/tables/{name}/table.json")).expect("it is planned")["plan"].clone()
     };
     let (provisioned, slow, on_demand) = (plan("provisioned"), plan("slow"), plan("on-demand"));
-    assert_eq!((&provisioned["read_budget"], &provisioned["write_budget"]), (&50.into(), &30.into()));
+    // The copy is on demand, whatever its source has.
+    assert_eq!((&provisioned["read_budget"], &provisioned["write_budget"]), (&50.into(), &4000.into()));
     // Each lane has at least a unit a second, so there are no more lanes than units.
     assert_eq!(
         (&slow["read_budget"], &slow["write_budget"], &slow["lanes"]),
-        (&2.into(), &20.into(), &2.into())
+        (&2.into(), &2000.into(), &2.into())
     );
     // Half of what a partition gives for each lane; all of it for writes.
     assert_eq!((&on_demand["read_budget"], &on_demand["write_budget"]), (&6000.into(), &4000.into()));

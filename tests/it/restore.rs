@@ -299,3 +299,22 @@ fn items(world: &World, table: &str) -> Vec<Value> {
     let page = world.dynamodb(BACKUP_ACCOUNT, "Scan", &json!({ "TableName": table }));
     page["Items"].as_array().expect("a list").clone()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_created_on_demand_where_that_is_asked_for() {
+    let mut orders = table("orders", 40);
+    orders.create["BillingMode"] = "PROVISIONED".into();
+    orders.create["ProvisionedThroughput"] = json!({ "ReadCapacityUnits": 5, "WriteCapacityUnits": 5 });
+    let world = World::with(vec![orders]).await;
+    world.backup(&[], 0).await;
+    let run = world.only_run().to_string();
+    let mode = |table: &str| {
+        let described = world.dynamodb(BACKUP_ACCOUNT, "DescribeTable", &json!({ "TableName": table }));
+        described["Table"]["BillingModeSummary"]["BillingMode"].clone()
+    };
+    let fast = ["--table", "orders", "--to", "fast", "--billing-mode", "on-demand"];
+    restore(&world, &run, &fast, 0).await;
+    assert_eq!(mode("fast"), "PAY_PER_REQUEST");
+    restore(&world, &run, &["--table", "orders", "--to", "slow"], 0).await;
+    assert_ne!(mode("slow"), "PAY_PER_REQUEST");
+}

@@ -199,18 +199,38 @@ async fn a_table_that_was_there_keeps_its_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_setting_that_cannot_be_enabled_is_an_error_that_says_the_items_are_there() {
+async fn a_setting_that_cannot_be_enabled_is_named_and_keeps_no_other_from_being_enabled() {
     let world = with_sessions().await;
     world.backup(&[], 0).await;
     let run = world.only_run().to_string();
-    world.aws.set_fault(|call| {
-        (call.action == "UpdateTimeToLive").then(|| Fault::error(400, "AccessDeniedException"))
-    });
-    let ended = world.run(&["restore", &run, "--table", "sessions", "--to", "again"]).await.expect_code(1);
-    for told in ["every item of the backup", "time to live (attribute expires)", "AccessDeniedException"] {
+    let denied = |call: &loopback_aws::Call| call.action == "UpdateContinuousBackups";
+    world.aws.set_fault(move |call| denied(call).then(|| Fault::error(400, "AccessDeniedException")));
+    let ended = world.run(&["restore", &run, "--table", "sessions", "--to", "again"]).await.expect_code(2);
+    for told in ["every item of the backup", "point-in-time recovery (35 days)", "AccessDeniedException"] {
         assert!(ended.stdout.contains(told), "{}", ended.stdout);
     }
     assert_eq!(world.count(BACKUP_ACCOUNT, "again"), 30);
+    for told in ["enabled: stream (NEW_IMAGE)", "enabled: time to live (attribute expires)"] {
+        assert!(ended.stdout.contains(told), "{}", ended.stdout);
+    }
+    let expiry = world.dynamodb(BACKUP_ACCOUNT, "DescribeTimeToLive", &json!({ "TableName": "again" }));
+    assert_eq!(expiry["TimeToLiveDescription"]["TimeToLiveStatus"], "ENABLED");
+}
+
+/// A setting that is throttled for longer than it is asked for is not worth a table's backup.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_that_is_throttled_for_ever_is_named_and_its_table_is_backed_up() {
+    let world = with_sessions().await;
+    world.seed(vec![crate::harness::table("users", 5)]).await;
+    let of_sessions =
+        |call: &loopback_aws::Call| call.action == "GetResourcePolicy" && call.resource.ends_with("sessions");
+    world.aws.set_fault(move |call| of_sessions(call).then(|| Fault::error(400, "ThrottlingException")));
+    world.backup(&[], 0).await;
+    let settings = &world.object("/sessions/table.json").expect("it is planned")["settings"];
+    let missing = settings["not_readable"].as_array().expect("a list");
+    assert_eq!((missing.len(), &missing[0]["setting"]), (1, &json!("ResourcePolicy")));
+    assert!(missing[0]["reason"].as_str().expect("a text").contains("ThrottlingException"));
+    assert_eq!(settings["TimeToLive"]["AttributeName"], "expires", "the others are there");
 }
 
 /// What AWS answers to one who enables what is on already, which the loopback AWS does not mind.

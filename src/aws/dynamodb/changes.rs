@@ -4,8 +4,8 @@ use std::fmt;
 
 use aws_sdk_dynamodb::operation::update_table::{UpdateTable, UpdateTableOutput};
 use aws_sdk_dynamodb::types::{
-    ApproximateCreationDateTimePrecision, ContributorInsightsAction, EnableKinesisStreamingConfiguration,
-    PointInTimeRecoverySpecification, TimeToLiveSpecification,
+    ApproximateCreationDateTimePrecision, ContributorInsightsAction, ContributorInsightsMode,
+    EnableKinesisStreamingConfiguration, PointInTimeRecoverySpecification, TimeToLiveSpecification,
 };
 use aws_smithy_runtime_api::client::interceptors::context::Output;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -74,9 +74,11 @@ impl Tables {
 
     /// Enables Contributor Insights of a table, which is no error where it is enabled (DynamoDB API Reference,
     /// “UpdateContributorInsights”).
-    pub async fn enable_contributor_insights(&self, table: &TableName) -> Result<()> {
+    pub async fn enable_contributor_insights(&self, table: &TableName, mode: Option<&str>) -> Result<()> {
         let request = self.control.update_contributor_insights().table_name(table.as_str());
-        let sent = request.contributor_insights_action(ContributorInsightsAction::Enable).send().await;
+        let request = request.contributor_insights_action(ContributorInsightsAction::Enable);
+        let sent =
+            request.set_contributor_insights_mode(mode.map(ContributorInsightsMode::from)).send().await;
         sent.map(drop)
             .map_err(|error| failure(&error, format!("enable Contributor Insights of table {table}")))
     }

@@ -50,13 +50,13 @@ macro_rules! ask {
 
 impl Tables {
     /// All settings of a table. One that the account's policies do not let be read, or that is not known where
-    /// the table is, is listed as not readable.
+    /// the table is, is listed as not readable; with `is_last`, so is one whose call is throttled or has no answer.
     ///
     /// # Errors
     /// Retryable when a call is throttled or has no answer, as for DescribeTable.
-    pub async fn settings(&self, table: &TableName, table_arn: &str) -> Result<TableSettings> {
+    pub async fn settings(&self, table: &TableName, table_arn: &str, is_last: bool) -> Result<TableSettings> {
         self.turns.take().await;
-        let mut found = Found { table, not_readable: Vec::new() };
+        let mut found = Found { table, is_last, not_readable: Vec::new() };
         Ok(TableSettings {
             time_to_live: found.take("TimeToLive", self.time_to_live(table).await)?,
             continuous_backups: found.take("ContinuousBackups", self.continuous_backups(table).await)?,
@@ -120,10 +120,20 @@ impl Tables {
         parsed(&answer).map(Some)
     }
 
+    /// The attribute by which DynamoDB deletes a table's items; none where it deletes none.
+    pub async fn time_to_live_attribute(&self, table: &TableName) -> Result<Option<String>> {
+        let step = || format!("read time to live of table {table}");
+        let time_to_live =
+            self.time_to_live(table).await.map_err(|refusal| refusal.error).with_context(step)?;
+        Ok(TableSettings { time_to_live, ..TableSettings::default() }.time_to_live_attribute())
+    }
+
     /// The days of a table's point-in-time recovery; none where it is off.
     pub async fn recovery_days(&self, table: &TableName) -> Result<Option<u32>> {
         self.turns.take().await;
-        let continuous_backups = self.continuous_backups(table).await.map_err(|refusal| refusal.error)?;
+        let step = || format!("read point-in-time recovery of table {table}");
+        let answer = self.continuous_backups(table).await;
+        let continuous_backups = answer.map_err(|refusal| refusal.error).with_context(step)?;
         Ok(TableSettings { continuous_backups, ..TableSettings::default() }.recovery_days())
     }
 
@@ -173,6 +183,8 @@ impl From<Error> for Refusal {
 /// Sorts what could not be read from what may be readable later.
 struct Found<'a> {
     table: &'a TableName,
+    /// Whether nobody will ask later.
+    is_last: bool,
     not_readable: Vec<NotReadable>,
 }
 
@@ -183,8 +195,12 @@ impl Found<'_> {
             Err(refusal) => refusal,
         };
         let step = format!("read {setting} of table {}", self.table);
-        let Some(code) = code.filter(|_| !error.is_retryable()) else { return Err(error).context(step) };
-        let permission = (code == "AccessDeniedException").then(|| permission(setting).to_owned());
+        let is_told = if error.is_retryable() { self.is_last } else { code.is_some() };
+        if !is_told {
+            return Err(error).context(step);
+        }
+        let is_denied = code.as_deref() == Some("AccessDeniedException");
+        let permission = is_denied.then(|| permission(setting).to_owned());
         let reason = format!("{step}: {}", cause(&error));
         self.not_readable.push(NotReadable { setting: setting.to_owned(), permission, reason });
         Ok(None)
@@ -256,7 +272,7 @@ mod tests {
     #[test]
     fn a_refusal_is_listed_and_what_may_pass_is_an_error() {
         let table = TableName::parse("orders").unwrap();
-        let mut found = Found { table: &table, not_readable: Vec::new() };
+        let mut found = Found { table: &table, is_last: false, not_readable: Vec::new() };
         let refusal = |code: Option<&str>, error: Error| Refusal { code: code.map(str::to_owned), error };
         let answered = || Error::permanent("ask DynamoDB").with_source("AccessDeniedException: no");
         let denied: Answer<()> = Err(refusal(Some("AccessDeniedException"), answered()));
@@ -272,5 +288,12 @@ mod tests {
         let role_refused: Answer<()> = Err(refusal(None, Error::permanent("assume role")));
         assert!(!found.take("Tags", role_refused).unwrap_err().is_retryable());
         assert_eq!(found.not_readable.len(), 2);
+
+        let mut last = Found { table: &table, is_last: true, not_readable: Vec::new() };
+        let throttled: Answer<()> = Err(refusal(Some("ThrottlingException"), Error::retryable("ask")));
+        assert_eq!(last.take("Tags", throttled).unwrap(), None);
+        assert_eq!((last.not_readable.len(), &last.not_readable[0].permission), (1, &None));
+        let role_refused: Answer<()> = Err(refusal(None, Error::permanent("assume role")));
+        assert!(last.take("Tags", role_refused).is_err());
     }
 }

@@ -13,7 +13,7 @@ use super::Start;
 use crate::archive::FORMAT_VERSION;
 use crate::archive::record::{Run, Table, TableRecord};
 use crate::aws::scaling::Scalings;
-use crate::config::PaceOptions;
+use crate::config::Config;
 use crate::environment::SourceAccount;
 use crate::error::{Error, Kind, Result};
 use crate::item;
@@ -22,6 +22,7 @@ use crate::plan::Plan;
 use crate::rate::{Capacity, Direction, table_rate};
 use crate::reconcile::{self, Event};
 use crate::schema::TableDefinition;
+use crate::schema::blueprint::CopyOptions;
 use crate::schema::settings::NotReadable;
 use crate::table::TableName;
 
@@ -33,7 +34,7 @@ impl Start<'_> {
     /// largest first: what DynamoDB tells of a table's settings, it tells of few tables a second.
     pub(super) async fn start_tables(&self, lease: &Lease, run: &Run) -> Result<()> {
         let source = self.environment.source_of(run).await?;
-        let describe = |at: usize| self.describe(lease, source, &run.tables[at]).map(Ok);
+        let describe = |at: usize, _| self.describe(lease, source, &run.tables[at]).map(Ok);
         let described = self.looked_at(lease, run.tables.len(), describe).await?;
         let mut tables: Vec<Described> =
             self.settle(lease, &run.tables, described).await?.into_iter().flatten().collect();
@@ -42,7 +43,7 @@ impl Start<'_> {
         let is_new = |table: &Described| matches!(table, Described::New { .. });
         let scalings = if tables.iter().any(is_new) { Some(self.scalings(source).await) } else { None };
         let source = (source, scalings.as_ref());
-        let start = |at: usize| self.start(lease, run, source, &tables[at]);
+        let start = |at: usize, look| self.start(lease, run, source, &tables[at], look);
         let started = self.looked_at(lease, tables.len(), start).await?;
         self.settle(lease, &names, started).await.map(drop)
     }
@@ -53,23 +54,28 @@ impl Start<'_> {
         &self,
         lease: &Lease,
         tables: usize,
-        look: impl Fn(usize) -> F,
+        look: impl Fn(usize, Look) -> F,
     ) -> Result<Vec<Result<T>>>
     where
         F: Future<Output = Result<Result<T>>>,
     {
-        let mut looked: Vec<Result<T>> =
-            stream::iter((0..tables).map(&look)).buffered(PLANNED_AT_ONCE).try_collect().await?;
+        let mut looked: Vec<Result<T>> = stream::iter((0..tables).map(|at| look(at, Look::First)))
+            .buffered(PLANNED_AT_ONCE)
+            .try_collect()
+            .await?;
         let may_pass = |result: &Result<T>| result.as_ref().is_err_and(Error::is_retryable);
-        for delay in second_looks().build() {
+        let mut delays = second_looks().build().peekable();
+        while let Some(delay) = delays.next() {
             let again: Vec<usize> = (0..tables).filter(|at| may_pass(&looked[*at])).collect();
             if again.is_empty() || again.len() == tables {
                 break;
             }
             tracing::warn!(run.id = %self.id, tables = again.len(), "tables could not be looked at: once more");
             lease.run(tokio::time::sleep(delay).map(Ok)).await?;
-            let once_more = stream::iter(again.clone().into_iter().map(&look)).buffered(PLANNED_AT_ONCE);
-            let once_more: Vec<Result<T>> = once_more.try_collect().await?;
+            let kind = if delays.peek().is_some() { Look::Again } else { Look::Last };
+            let once_more = again.clone().into_iter().map(|at| look(at, kind));
+            let once_more: Vec<Result<T>> =
+                stream::iter(once_more).buffered(PLANNED_AT_ONCE).try_collect().await?;
             for (at, result) in again.into_iter().zip(once_more) {
                 looked[at] = result;
             }
@@ -139,9 +145,10 @@ impl Start<'_> {
         run: &Run,
         source: (&SourceAccount, Option<&Scalings>),
         table: &Described,
+        look: Look,
     ) -> Result<Result<()>> {
         lease.check()?;
-        let table = match self.plan_table(source, table).await {
+        let table = match self.plan_table(source, table, look).await {
             Ok(table) => table,
             Err(error) => return Ok(Err(error)),
         };
@@ -155,19 +162,21 @@ impl Start<'_> {
         &self,
         (source, scalings): (&SourceAccount, Option<&Scalings>),
         table: &Described,
+        look: Look,
     ) -> Result<Arc<Table>> {
         let (name, json, definition) = match table {
             Described::Planned(table) => return Ok(Arc::clone(table)),
             Described::New { name, json, definition } => (name, json, definition),
         };
-        let mut settings = source.tables.settings(name, &definition.table_arn).await?;
+        let is_last = look == Look::Last;
+        let mut settings = source.tables.settings(name, &definition.table_arn, is_last).await?;
         self.warn_of(name, &settings.not_readable);
         scalings.into_iter().for_each(|scalings| settings.add_scaling(scalings.of(name)));
         let record = TableRecord {
             version: FORMAT_VERSION,
             target: TableName::parse(&format!("{}{name}", self.source.target_prefix))?,
             table: name.clone(),
-            plan: plan(definition, &self.environment.config.pace),
+            plan: plan(definition, &self.environment.config),
             compression: self.environment.config.options.compression,
             described_at: Timestamp::now(),
             settings: Some(settings),
@@ -201,6 +210,15 @@ impl Start<'_> {
     }
 }
 
+/// Which of the looks at a table it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    First,
+    Again,
+    /// What cannot be read now is done without.
+    Last,
+}
+
 /// A table of the run that is to be started.
 enum Described {
     /// It has its plan already.
@@ -228,6 +246,13 @@ impl Described {
     }
 }
 
+/// What a new copy can be written with: one on demand has none of its source's provisioned throughput.
+fn capacity_of_copy(source: &TableDefinition, copies: &CopyOptions) -> Capacity {
+    let capacity = Capacity::of(source, Direction::Write);
+    let provisioned = capacity.provisioned.filter(|_| copies.keeps_billing_mode);
+    Capacity { provisioned, ..capacity }
+}
+
 /// How long tables that could not be looked at are left alone before they are looked at again: 1, 4, 16 and 64 s.
 fn second_looks() -> ExponentialBuilder {
     ExponentialBuilder::default()
@@ -237,18 +262,23 @@ fn second_looks() -> ExponentialBuilder {
         .with_max_times(4)
 }
 
-fn plan(definition: &TableDefinition, pace: &PaceOptions) -> Plan {
+fn plan(definition: &TableDefinition, Config { pace, copies, .. }: &Config) -> Plan {
     let age = definition.created_at().map(|created| Timestamp::now().duration_since(created));
     let age = age.and_then(|age| Duration::try_from(age).ok());
     let of_lanes = |lanes| Plan::new(definition.table_size_bytes, definition.item_count, age, lanes);
+    let units = |lanes| {
+        let read =
+            table_rate(pace.read_budget, Direction::Read, Capacity::of(definition, Direction::Read), lanes);
+        let write =
+            table_rate(pace.write_budget, Direction::Write, capacity_of_copy(definition, copies), lanes);
+        (read as u64, write as u64)
+    };
     let lanes = of_lanes(pace.lanes).lanes;
-    let rate =
-        |budget, direction| table_rate(budget, direction, Capacity::of(definition, direction), lanes) as u64;
-    let read_units = rate(pace.read_budget, Direction::Read);
-    let write_units = rate(pace.write_budget, Direction::Write);
+    let (read_units, write_units) = units(lanes);
     // With less than a unit a second a lane would stand still.
     let lanes = u64::from(lanes).min(read_units).min(write_units);
     let plan = of_lanes(u32::try_from(lanes).unwrap_or(pace.lanes));
+    let (read_units, write_units) = units(plan.lanes);
     let item_units = item::write_units(definition.item_bytes().unwrap_or_default() as u64);
     plan.within_budgets(read_units, write_units, item_units)
 }

@@ -10,7 +10,7 @@ fn options() -> CopyOptions {
 
 /// The drift of a copy without tags.
 fn drift_of(source: &TableDefinition, copy: &TableDefinition, options: &CopyOptions) -> Vec<Drift> {
-    let found = Found { definition: copy, tags: &[], recovery_days: None };
+    let found = Found { definition: copy, tags: &[], time_to_live: None, recovery: Some(None) };
     Blueprint::new(source, None, options).drift(&found)
 }
 
@@ -149,7 +149,8 @@ fn tags_are_carried_but_for_reserved_ones_and_those_of_the_copy_are_its_own() {
     assert_eq!(keys, ["dynamodb-backup:source-arn", "stage", "team"]);
 
     let tags = owned(&[("stage", "test"), ("owner", "me"), ("dynamodb-backup:source-arn", "arn")]);
-    let drift = blueprint.drift(&Found { definition: &plain, tags: &tags, recovery_days: None });
+    let drift =
+        blueprint.drift(&Found { definition: &plain, tags: &tags, time_to_live: None, recovery: Some(None) });
     let words: Vec<_> = drift.iter().map(ToString::to_string).collect();
     assert_eq!(
         words,
@@ -170,8 +171,12 @@ fn of_more_tags_than_fit_beside_the_ownership_tags_each_is_named() {
     let request = blueprint
         .create_table(&TableName::parse("copy").unwrap(), &owned(&[("a", ""), ("b", ""), ("c", "")]));
     assert_eq!(request["Tags"].as_array().unwrap().len(), 50);
-    let drift =
-        blueprint.drift(&Found { definition: &plain, tags: &owned(&tags[..47]), recovery_days: None });
+    let drift = blueprint.drift(&Found {
+        definition: &plain,
+        tags: &owned(&tags[..47]),
+        time_to_live: None,
+        recovery: Some(None),
+    });
     let words: Vec<_> = drift.iter().map(ToString::to_string).collect();
     assert_eq!(words.len(), 3);
     assert!(words[0].starts_with("tag tag-47, of which a table has at most 50"), "{words:?}");
@@ -184,14 +189,26 @@ fn point_in_time_recovery_and_a_key_are_compared_only_where_they_are_asked_for()
     let options =
         CopyOptions { recovery_days: Some(7), kms_key: Some("alias/backup".to_owned()), ..options() };
     let blueprint = Blueprint::new(&plain, None, &options);
-    let drift_at = |recovery_days| {
-        let drift = blueprint.drift(&Found { definition: &plain, tags: &[], recovery_days });
+    let drift_at = |recovery| {
+        let found = Found { definition: &plain, tags: &[], time_to_live: None, recovery };
+        let drift = blueprint.drift(&found);
         drift.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let key = "KMS key is DynamoDB's own in the copy and would be alias/backup in a new one";
     let recovery = "point-in-time recovery is off in the copy and would be 7 days in a new one";
-    assert_eq!(drift_at(None), [key, recovery]);
-    assert_eq!(drift_at(Some(7)), [key]);
+    assert_eq!(drift_at(Some(None)), [key, recovery]);
+    assert_eq!(drift_at(Some(Some(7))), [key]);
+    assert_eq!(drift_at(None), [key], "what is not known does not differ");
+}
+
+#[test]
+fn time_to_live_of_a_copy_is_told_and_left_to_whoever_enabled_it() {
+    let (plain, options) = (as_copy(json!({})), options());
+    let found = Found { definition: &plain, tags: &[], time_to_live: Some("expires"), recovery: None };
+    let drift = Blueprint::new(&plain, None, &options).drift(&found);
+    let told: Vec<_> = drift.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["time to live (attribute expires) is only in the copy"]);
+    assert!(drift[0].change.is_none());
 }
 
 /// A table with some indexes, the way DescribeTable would show it.

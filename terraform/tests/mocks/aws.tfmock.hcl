@@ -10,6 +10,10 @@ mock_data "aws_region" {
   defaults = { name = "eu-west-1" }
 }
 
+mock_data "aws_vpc" {
+  defaults = { cidr_block_associations = [{ association_id = "a", cidr_block = "10.0.0.0/16", state = "associated" }] }
+}
+
 mock_resource "aws_s3_bucket" {
   defaults = { id = "the-bucket", arn = "arn:aws:s3:::the-bucket" }
 }
