@@ -25,7 +25,7 @@ pub use self::backup::Backup;
 use self::layout::{Layout, RunId, TableFolder};
 use self::manifest::Manifest;
 use self::marker::{Exported, PartEntry};
-use self::part::{Part, PartFile, PartReader, content_md5, crc32};
+use self::part::{CHANGED, Part, PartFile, PartReader, content_md5, crc32};
 use self::record::{Outcome, Report, Run, Table, TableRecord, TableResult};
 pub use self::state::TableState;
 use crate::aws::s3::{Bucket, Creation, Head, NewObject};
@@ -313,9 +313,11 @@ impl Archive {
 
     async fn part_head(&self, key: &str) -> Result<PartHead> {
         let head = self.bucket.head(key).await?;
-        let head = head.ok_or_else(|| Error::permanent(format!("part {key} is missing")))?;
-        PartHead::from_head(&head)
-            .ok_or_else(|| Error::permanent(format!("part {key} was not written by this program")))
+        let head =
+            head.ok_or_else(|| Error::permanent(format!("part {key} is missing")).with_mend(CHANGED))?;
+        PartHead::from_head(&head).ok_or_else(|| {
+            Error::permanent(format!("part {key} was not written by this program")).with_mend(CHANGED)
+        })
     }
 
     /// A part's compressed bytes.
@@ -323,13 +325,16 @@ impl Archive {
     /// # Errors
     /// Permanent when it is missing, or was put with another number of items than `items`.
     pub async fn part(&self, key: &str, items: u64) -> Result<Bytes> {
-        let missing =
-            || Error::permanent(format!("part {key} is missing from bucket {}", self.bucket.name()));
+        let missing = || {
+            Error::permanent(format!("part {key} is missing from bucket {}", self.bucket.name()))
+                .with_mend(CHANGED)
+        };
         let object = self.bucket.get(key).await?.ok_or_else(missing)?;
         match object.metadata.get("items") {
             Some(found) if *found != items.to_string() => Err(Error::permanent(format!(
                 "part {key} was put with {found} items, and {items} are on record"
-            ))),
+            ))
+            .with_mend(CHANGED)),
             _ => Ok(object.body),
         }
     }

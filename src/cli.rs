@@ -46,7 +46,7 @@ pub enum Command {
     Run(TriggerArgs),
     /// Start a backup and leave the work to the workers
     Trigger(TriggerArgs),
-    /// Enqueue what is missing of a run that has come to a stand
+    /// Go on with a run that has come to a stand, or with the tables that it could not complete
     Resume {
         /// Id of the run
         run: String,

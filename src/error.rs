@@ -28,6 +28,7 @@ pub struct Error {
     kind: Kind,
     context: String,
     source: Option<Source>,
+    mend: Option<String>,
 }
 
 impl Error {
@@ -48,7 +49,7 @@ impl Error {
     }
 
     pub fn new(kind: Kind, context: impl Into<String>) -> Self {
-        Self { kind, context: context.into(), source: None }
+        Self { kind, context: context.into(), source: None, mend: None }
     }
 
     /// Adds the cause; its text follows this error's in `{:#}`.
@@ -56,6 +57,21 @@ impl Error {
     pub fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Adds what to do about it, as an imperative without a full stop, for whoever reads a report.
+    #[must_use]
+    pub fn with_mend(mut self, mend: impl Into<String>) -> Self {
+        self.mend = Some(mend.into());
+        self
+    }
+
+    /// What is wrong, why, and what to do about it, as one sentence: what reports and dead letters say.
+    pub fn in_full(&self) -> String {
+        match &self.mend {
+            Some(mend) => format!("{self:#}; {mend}"),
+            None => format!("{self:#}"),
+        }
     }
 
     /// The same error, where the caller knows that it may pass.
@@ -94,7 +110,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// Names the step that failed, and keeps the kind of the error it wraps.
+/// Names the step that failed, and keeps the kind of the error it wraps and what to do about it.
 pub trait Context<T> {
     fn context(self, context: impl Into<String>) -> Result<T>;
     fn with_context<C: Into<String>>(self, context: impl FnOnce() -> C) -> Result<T>;
@@ -106,7 +122,10 @@ impl<T> Context<T> for Result<T> {
     }
 
     fn with_context<C: Into<String>>(self, context: impl FnOnce() -> C) -> Result<T> {
-        self.map_err(|error| Error::new(error.kind, context()).with_source(error))
+        self.map_err(|mut error| {
+            let mend = error.mend.take();
+            Error { mend, ..Error::new(error.kind, context()).with_source(error) }
+        })
     }
 }
 
@@ -121,5 +140,13 @@ mod tests {
         assert_eq!(format!("{error:#}"), "describe table orders: rate exceeded: status 503");
         assert_eq!(error.to_string(), "describe table orders");
         assert_eq!(error.kind(), Kind::Retryable);
+    }
+
+    #[test]
+    fn what_to_do_comes_last_however_deep_it_was_known() {
+        let cause = Error::permanent("scan table orders").with_source("denied").with_mend("allow it");
+        assert_eq!(format!("{cause:#}"), "scan table orders: denied");
+        let error = Err::<(), _>(cause).context("export segment 3").expect_err("it was an error");
+        assert_eq!(error.in_full(), "export segment 3: scan table orders: denied; allow it");
     }
 }

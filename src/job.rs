@@ -76,6 +76,16 @@ pub async fn work(environment: &Environment, job: &Job, lease: &Lease) -> Result
     }
 }
 
+/// Whether nothing is left of a job but to move its run on.
+///
+/// # Errors
+/// Permanent when there is no such run, table or segment.
+pub async fn is_done(environment: &Environment, job: &Job) -> Result<bool> {
+    let Some(Task { run, table }) = Task::find(environment, job).await? else { return Ok(true) };
+    let state = environment.archive.state(&run.run, &table.name).await?;
+    Ok(state.is_done(job.stage(), job.segment()))
+}
+
 /// Tells the objects of one attempt at a job from those of another.
 fn attempt_id() -> String {
     format!("{:016x}", RandomState::new().hash_one(Timestamp::now().as_nanosecond()))

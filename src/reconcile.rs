@@ -181,12 +181,15 @@ async fn sum_up(
     let items_failed = written().map(|marker| marker.items_failed).sum();
     let items_deleted = deleted.iter().map(|marker| marker.items_deleted).sum();
     let items_extra = written().map(|marker| marker.items_extra).sum::<u64>().saturating_sub(items_deleted);
-    let mut reasons: Vec<String> =
-        failures.into_iter().map(|failure| format!("{}: {}", failure.stage, failure.reason)).collect();
+    let mut reasons: Vec<String> = failures
+        .into_iter()
+        .map(|Failure { stage, segment, reason, .. }| format!("{}: {reason}", stage.job(segment)))
+        .collect();
     if items_failed > 0 {
         let folder = folder.state();
         reasons.push(format!(
-            "write: DynamoDB refuses {items_failed} items; their keys are in {folder}failed-items/"
+            "write: DynamoDB refuses {items_failed} items; their keys are in {folder}failed-items/, each with its \
+             reason: change the items in the source, or the indexes of the copy"
         ));
     }
     reasons.extend(deletions.and_then(|deletions| deletions.reason.clone()));

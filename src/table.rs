@@ -36,6 +36,13 @@ impl TableName {
 #[serde(into = "String", try_from = "String")]
 pub struct Pattern(String);
 
+/// The pattern that one table matches.
+impl From<&TableName> for Pattern {
+    fn from(name: &TableName) -> Self {
+        Self(name.as_str().to_owned())
+    }
+}
+
 impl Pattern {
     /// Checks a pattern: one that no table name could match, because it is empty or holds other characters
     /// than names and `*`, is a usage error.

@@ -117,7 +117,7 @@ async fn process(environment: Arc<Environment>, stage: Stage, message: Message, 
         .await
         .unwrap_or_else(|panic| Err(Error::retryable("the job ended in a panic").with_source(panic)));
     let still_ours = heartbeat.stop().await;
-    let end = job_end(&outcome, still_ours, received.message.is_last_receive(environment.queues.of(stage)));
+    let end = job_end(&outcome, still_ours, received.message.is_last_attempt(environment.queues.of(stage)));
     environment.metrics.job_ended(stage, end, began.elapsed());
     settle(&environment, &received, outcome, still_ours).instrument(span).await;
 }
@@ -149,12 +149,19 @@ fn job_span(stage: Stage, message: &Message) -> Span {
 }
 
 async fn work_on(environment: &Environment, received: &Received, lease: &Lease) -> Result<Outcome> {
-    let message = &received.message;
+    let (message, queue) = (&received.message, environment.queues.of(received.stage));
+    let is_left_over = message.is_past_attempts(queue);
     if received.stage == Stage::Trigger {
+        if is_left_over && !job::trigger::has_started(environment, message).await? {
+            return Err(settle::came_to_no_end());
+        }
         return job::trigger::run(environment, lease, message).await;
     }
     let job = Job::parse(received.stage, &message.body)?;
-    if message.is_last_receive(environment.queues.of(received.stage)) {
+    if is_left_over {
+        return Err(settle::came_to_no_end());
+    }
+    if message.is_last_attempt(queue) {
         settle::record_last_attempt(environment, &job, message.receives).await?;
     }
     job::work(environment, &job, lease).await

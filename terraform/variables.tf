@@ -321,12 +321,12 @@ variable "autoscaling" {
 }
 
 variable "max_receive_count" {
-  description = "How often a job is tried before its message goes to the dead-letter queue."
+  description = "How often a message is received: one time more than its job is tried, for the last receive gives it up."
   type        = number
-  default     = 5
+  default     = 6
   validation {
-    condition     = var.max_receive_count >= 2 && var.max_receive_count <= 1000
-    error_message = "max_receive_count ${var.max_receive_count}: give 2 to 1000: with 1, a worker that stops loses its jobs."
+    condition     = var.max_receive_count >= 3 && var.max_receive_count <= 1000
+    error_message = "max_receive_count ${var.max_receive_count}: give 3 to 1000: with fewer, a worker that stops gives up its trigger."
   }
 }
 

@@ -76,7 +76,7 @@ def create_queue(name):
     sqs = client("sqs", BACKUP_ACCOUNT)
     dead = sqs.create_queue(QueueName=f"{name}-dlq")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 5})
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 6})
     sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": redrive})
 
 

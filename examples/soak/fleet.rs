@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::points::{Blow, Points};
 
-/// A message is received five times. Whoever holds one for the fourth time is spared, by kills and by faults: a message
+/// A job is tried five times. Whoever holds one for the fourth time is spared, by kills and by faults: a message
 /// that outlives five workers is a poisonous one, and taken out of the queue.
 const SPARED_RECEIVES: u64 = 4;
 

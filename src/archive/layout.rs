@@ -92,6 +92,16 @@ pub enum Stage {
     Write,
 }
 
+impl Stage {
+    /// A job of this stage, in words.
+    pub fn job(self, segment: u32) -> String {
+        match self {
+            Self::Trigger | Self::Provision => self.to_string(),
+            Self::Export | Self::Write => format!("{self} of segment {segment}"),
+        }
+    }
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

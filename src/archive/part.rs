@@ -40,6 +40,10 @@ enum Encoder {
 /// What a part may have grown beyond its size when it is closed: a page is compressed whole.
 const SLACK_BYTES: u64 = 2 << 20;
 
+/// What to do about a part that is not what was put.
+pub(super) const CHANGED: &str =
+    "get an older version of the object back, or leave this backup and make another";
+
 /// The memory of parts that have been put, for those that come next: as many buffers as parts were ever filled at
 /// once. Freed, it would be cut up for other uses, and new parts would take new memory beside it.
 #[derive(Debug, Default)]
@@ -141,7 +145,8 @@ impl PartReader {
         if actual != md5 {
             return Err(Error::permanent(format!(
                 "part {key} is corrupt: its MD5 is {actual}, and {md5} is on record"
-            )));
+            ))
+            .with_mend(CHANGED));
         }
         let bytes = io::Cursor::new(body);
         let decoder: Box<dyn Read + Send> = match compression {
@@ -192,7 +197,8 @@ impl PartFile {
             return Ok(());
         }
         let (key, items) = (&self.key, self.items);
-        Err(Error::permanent(format!("part {key} holds {found} items, and {items} are on record")))
+        let differing = format!("part {key} holds {found} items, and {items} are on record");
+        Err(Error::permanent(differing).with_mend(CHANGED))
     }
 
     /// The error of bytes that cannot be decoded, although their MD5 is right.
@@ -204,7 +210,7 @@ impl PartFile {
 /// An error of a part whose bytes cannot be decoded, although its MD5 is right.
 pub fn unreadable(key: &str) -> impl Fn(io::Error) -> Error + use<> {
     let context = format!("part {key} cannot be decompressed");
-    move |error| Error::permanent(context.clone()).with_source(error)
+    move |error| Error::permanent(context.clone()).with_source(error).with_mend(CHANGED)
 }
 
 #[cfg(test)]

@@ -228,6 +228,9 @@ pub struct Report {
     /// Why the run as a whole failed or was skipped, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What is to be done, in words, where it is neither complete nor skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_do: Option<String>,
     pub finished_at: Timestamp,
     /// What is new, gone or changed in the source; none where no earlier run is there to compare with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -268,27 +271,49 @@ impl Report {
         } else {
             (Outcome::Failed, Some("no table could be backed up".to_owned()))
         };
-        Self {
-            run: run.run.clone(),
-            source: run.source.name.clone(),
-            outcome,
-            reason,
-            finished_at: Timestamp::now(),
-            inventory: None,
-            tables,
-        }
+        Self::new(run, outcome, reason, tables)
     }
 
     /// The report of a run that ended before its tables did.
     pub fn ended(run: &Run, outcome: Outcome, reason: String, tables: Vec<TableResult>) -> Self {
-        Self {
+        Self::new(run, outcome, Some(reason), tables)
+    }
+
+    fn new(run: &Run, outcome: Outcome, reason: Option<String>, tables: Vec<TableResult>) -> Self {
+        let mut report = Self {
             run: run.run.clone(),
             source: run.source.name.clone(),
             outcome,
-            reason: Some(reason),
+            reason,
+            to_do: None,
             finished_at: Timestamp::now(),
             inventory: None,
             tables,
+        };
+        report.to_do = report.advice();
+        report
+    }
+
+    /// The tables that are not complete.
+    pub fn incomplete(&self) -> impl Iterator<Item = &TableName> {
+        let incomplete = self.tables.iter().filter(|table| table.outcome != Outcome::Complete);
+        incomplete.map(|result| &result.table)
+    }
+
+    fn advice(&self) -> Option<String> {
+        if !matches!(self.outcome, Outcome::Partial | Outcome::Failed) {
+            return None;
         }
+        let (run, what) = (
+            &self.run,
+            match self.incomplete().count() {
+                0 => "all that was asked for".to_owned(),
+                1 => "the table that is not complete".to_owned(),
+                tables => format!("the {tables} tables that are not complete"),
+            },
+        );
+        Some(format!(
+            "mend what is wrong, then `dynamodb-backup resume {run}` backs up {what}, by a run of its own"
+        ))
     }
 }

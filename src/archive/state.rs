@@ -65,6 +65,17 @@ impl TableState {
         self.failed.iter().any(|(failed, _)| *failed == stage)
     }
 
+    /// Whether a job has done what it is for.
+    pub fn is_done(&self, stage: Stage, segment: u32) -> bool {
+        match stage {
+            Stage::Export => self.exported.contains(&segment),
+            // The job of a segment is to delete what is extra when it is written.
+            Stage::Write if self.begun_deletes.contains(&segment) => self.deleted.contains(&segment),
+            Stage::Write => self.written.contains(&segment),
+            Stage::Provision | Stage::Trigger => self.provisioned,
+        }
+    }
+
     /// Whether the write of a segment has been begun, whatever came of it.
     pub fn has_begun_write(&self, segment: u32) -> bool {
         self.begun_writes.contains(&segment) || self.is_write_settled(segment)
@@ -129,5 +140,17 @@ mod tests {
         assert_eq!(state.last_attempts, BTreeSet::from([(Stage::Export, 3)]));
         assert_eq!(state.writes_settled(), 2);
         assert!(state.has_failed(Stage::Write) && !state.has_failed(Stage::Export));
+    }
+
+    #[test]
+    fn a_job_is_done_when_it_has_left_its_marker_and_deletions_of_a_written_segment_are_another_matter() {
+        let mut state = TableState::of(["export/00001.json", "write/00001.json", "failed/write-00002.json"]);
+        assert!(state.is_done(Stage::Export, 1) && state.is_done(Stage::Write, 1));
+        assert!(!state.is_done(Stage::Export, 2) && !state.is_done(Stage::Provision, 0));
+        assert!(!state.is_done(Stage::Write, 2), "it failed");
+        state.add("delete/00001-begun.json");
+        assert!(!state.is_done(Stage::Write, 1));
+        state.add("delete/00001.json");
+        assert!(state.is_done(Stage::Write, 1));
     }
 }

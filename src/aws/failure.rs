@@ -54,6 +54,16 @@ const REFUSALS: &[&str] = &[
     "ValidationError",
 ];
 
+/// What to do about refusals that are usual (DynamoDB Developer Guide, “Error handling with DynamoDB”; S3 API
+/// Reference, “Error responses”).
+const MENDS: &[(&str, &str)] = &[
+    ("AccessDenied", DENIED),
+    ("AccessDeniedException", DENIED),
+    ("ResourceNotFoundException", "if it is gone for good, the next run of all tables leaves it out"),
+];
+
+const DENIED: &str = "allow it: `dynamodb-backup doctor` prints the policies that a run needs";
+
 /// How the SDK says that none of the places it knows had credentials.
 const NO_CREDENTIALS: &str = "no credentials found in chain";
 
@@ -76,8 +86,15 @@ pub(super) fn failure<E>(error: &SdkError<E, HttpResponse>, step: impl Into<Stri
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
-    let cause = describe(error);
-    Error::new(kind(error), step).with_source(cause)
+    let failure = Error::new(kind(error), step).with_source(describe(error));
+    match code(error).and_then(mend) {
+        Some(mend) => failure.with_mend(mend),
+        None => failure,
+    }
+}
+
+fn mend(code: &str) -> Option<&'static str> {
+    MENDS.iter().find(|(known, _)| *known == bare(code)).map(|(_, mend)| *mend)
 }
 
 fn kind<E>(error: &SdkError<E, HttpResponse>) -> Kind

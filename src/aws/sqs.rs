@@ -77,9 +77,14 @@ pub enum Extension {
 }
 
 impl Message {
-    /// Whether SQS moves the message to the dead-letter queue instead of delivering it once more.
-    pub fn is_last_receive(&self, queue: &Queue) -> bool {
-        self.receives >= queue.max_receives
+    /// Whether this is the last attempt that its queue allows.
+    pub fn is_last_attempt(&self, queue: &Queue) -> bool {
+        self.receives >= queue.attempts()
+    }
+
+    /// Whether it was received once more than that: whoever made the last attempt did not live to settle it.
+    pub fn is_past_attempts(&self, queue: &Queue) -> bool {
+        self.receives > queue.attempts()
     }
 }
 
@@ -126,6 +131,12 @@ impl Queue {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How often the job of a message is tried: one time fewer than SQS delivers it, which then moves it to the
+    /// dead-letter queue and tells nobody. The last receive is for saying that the last attempt came to no end.
+    pub fn attempts(&self) -> u32 {
+        self.max_receives.saturating_sub(1).max(1)
     }
 
     /// Receives up to `max` messages, waiting up to `wait` for the first (long polling).

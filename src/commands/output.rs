@@ -41,8 +41,9 @@ pub(super) fn report(report: &Report) -> String {
     if let Some(reason) = &report.reason {
         text += &format!(" ({reason})");
     }
+    let to_do = report.to_do.iter().map(|to_do| format!("\n\nto do: {to_do}")).collect::<String>();
     if report.tables.is_empty() {
-        return text;
+        return text + &to_do;
     }
     let heads = ["TABLE", "OUTCOME", ">ITEMS", ">PUT", ">UNCHANGED", ">DELETED", ">PARTS", ">SIZE", "COPY"];
     let total = total(report);
@@ -60,7 +61,7 @@ pub(super) fn report(report: &Report) -> String {
     if !remarks.is_empty() {
         text += &format!("\n{remarks}");
     }
-    text
+    text + &to_do
 }
 
 /// What is not as it was in the source.

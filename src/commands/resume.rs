@@ -1,18 +1,20 @@
-//! `resume`: enqueues what is missing of a run that has come to a stand.
+//! `resume`: enqueues what is missing of a run that has come to a stand. Of one that is over, whose report never
+//! changes, the tables that are not complete are left to another run.
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 
 use super::{environment, find_run, output, run_id};
 use crate::archive::layout::RunId;
-use crate::archive::record::Run;
+use crate::archive::record::{Outcome, Report, Run};
 use crate::cli::Cli;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::message::Trigger;
 use crate::progress::Progress;
 use crate::reconcile::{self, Event};
-use crate::table::TableName;
+use crate::table::{Pattern, Selection, TableName};
 
 /// Tables reconciled at once.
 const RESUMED_AT_ONCE: usize = 8;
@@ -27,20 +29,53 @@ struct Resumed {
     unplanned: Vec<TableName>,
 }
 
+/// What was asked for instead of a run that is over.
+#[derive(Serialize)]
+struct Again<'a> {
+    run: &'a RunId,
+    outcome: Outcome,
+    /// The trigger of the run that backs up what is missing.
+    trigger: Trigger,
+    queue: &'a str,
+    message_id: String,
+}
+
 pub(super) async fn run(cli: &Cli, run: &str) -> Result<Exit> {
     let id = run_id(run)?;
     let environment = environment(cli, Progress::default(), None).await?;
     let archive = &environment.archive;
     let run = find_run(archive, &id).await?;
     if let Some(report) = archive.report(&id).await? {
-        return Err(Error::usage(format!(
-            "run {id} is over ({}): start another with `run` or `trigger`",
-            report.outcome
-        )));
+        let again = again(&environment, &run, &report).await?;
+        output::print(cli.output, &again, || again.text());
+        return Ok(Exit::Complete);
     }
     let resumed = resume(&environment, &run).await?;
     output::print(cli.output, &resumed, || resumed.text());
     Ok(Exit::Complete)
+}
+
+/// Asks for a run of what the one that is over has not completed.
+async fn again<'a>(environment: &'a Environment, run: &'a Run, report: &Report) -> Result<Again<'a>> {
+    let (id, outcome) = (&run.run, report.outcome);
+    if !matches!(outcome, Outcome::Partial | Outcome::Failed) {
+        return Err(Error::usage(format!(
+            "run {id} is over ({outcome}): start another with `run` or `trigger`"
+        )));
+    }
+    let tables: Vec<Pattern> = report.incomplete().map(Pattern::from).collect();
+    let asked =
+        if tables.is_empty() { run.requested.clone() } else { Selection { tables, exclude: Vec::new() } };
+    let trigger = Trigger {
+        source: Some(run.source.name.clone()),
+        tables: asked.tables,
+        exclude: asked.exclude,
+        accept_changes: false,
+    };
+    environment.sources_of(&trigger).map_err(|error| Error::usage(error.to_string()))?;
+    let queue = &environment.queues.trigger;
+    let message_id = queue.send(&trigger.body()).await?;
+    Ok(Again { run: id, outcome, trigger, queue: queue.name(), message_id })
 }
 
 async fn resume(environment: &Environment, run: &Run) -> Result<Resumed> {
@@ -62,6 +97,18 @@ async fn resume_table(environment: &Environment, run: &Run, name: &TableName) ->
         reconcile::table(environment, run, table, Event::Started).await?;
     }
     Ok((name.clone(), table.is_some()))
+}
+
+impl Again<'_> {
+    fn text(&self) -> String {
+        let tables: Vec<&str> = self.trigger.tables.iter().map(Pattern::as_str).collect();
+        let what = if tables.is_empty() { "what it was to back up".to_owned() } else { tables.join(", ") };
+        format!(
+            "run {} is over ({}): a run of {what} was asked for in queue {}\na worker begins it, and `status` \
+             shows how far it is",
+            self.run, self.outcome, self.queue
+        )
+    }
 }
 
 impl Resumed {

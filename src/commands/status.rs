@@ -128,15 +128,16 @@ async fn table_status(
         Some(result) => result.outcome.to_string(),
         None => stage(&state, segments).to_owned(),
     };
-    let unfinished = state.last_attempts.iter().filter(|job| !is_settled(&state, **job));
+    let is_settled = |job: &(Stage, u32)| state.is_done(job.0, job.1) || state.failed.contains(job);
+    let unfinished = state.last_attempts.iter().filter(|job| !is_settled(job));
     Ok(TableStatus {
         table: table.clone(),
         state: words,
         segments,
         exported: state.exported.len(),
         written: state.written.len(),
-        failed: state.failed.iter().map(job_name).collect(),
-        last_attempts: unfinished.map(job_name).collect(),
+        failed: state.failed.iter().map(|(stage, segment)| stage.job(*segment)).collect(),
+        last_attempts: unfinished.map(|(stage, segment)| stage.job(*segment)).collect(),
     })
 }
 
@@ -151,23 +152,5 @@ fn stage(state: &TableState, segments: u32) -> &'static str {
         "writing"
     } else {
         "provisioning"
-    }
-}
-
-fn is_settled(state: &TableState, job: (Stage, u32)) -> bool {
-    let done = match job.0 {
-        Stage::Export => state.exported.contains(&job.1),
-        // The job of a segment is to delete what is extra when it is written.
-        Stage::Write if state.begun_deletes.contains(&job.1) => state.deleted.contains(&job.1),
-        Stage::Write => state.written.contains(&job.1),
-        Stage::Provision | Stage::Trigger => state.provisioned,
-    };
-    done || state.failed.contains(&job)
-}
-
-fn job_name((stage, segment): &(Stage, u32)) -> String {
-    match stage {
-        Stage::Provision | Stage::Trigger => stage.to_string(),
-        _ => format!("{stage} of segment {segment}"),
     }
 }

@@ -13,8 +13,8 @@ use crate::aws::sts::Identity;
 use crate::config::Config;
 use crate::error::Result;
 
-/// Fewer receives leave no room for what passes; more let a job that takes its worker down do it too often. A job
-/// that is received for the last time is given up, and the waits between add up to an hour or so by the tenth.
+/// Fewer receives leave no room for what passes; more let a job that takes its worker down do it too often. The last
+/// one is no attempt, and the waits between add up to an hour or so by the tenth.
 const SANE_RECEIVES: std::ops::RangeInclusive<u32> = 3..=20;
 
 pub(super) async fn examine(session: &Session, config: &Config, identity: &Identity) -> Vec<Check> {
@@ -81,7 +81,7 @@ fn unusable(session: &Session, identity: &Identity, check: &str, found: &Found) 
     let redrive = |dead_letters: &str| {
         let policy = json!({
             "deadLetterTargetArn": arn(session, identity, dead_letters),
-            "maxReceiveCount": 5,
+            "maxReceiveCount": 6,
         });
         json!({ "RedrivePolicy": policy.to_string() }).to_string()
     };
@@ -132,7 +132,7 @@ impl Examined {
             format!("aws sqs set-queue-attributes --queue-url {} --attributes '{attributes}'", queue.url)
         };
         if !SANE_RECEIVES.contains(&receives) {
-            let policy = json!({ "deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": 5 });
+            let policy = json!({ "deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": 6 });
             let (least, most) = SANE_RECEIVES.into_inner();
             warn(
                 format!("maxReceiveCount is {receives}: {least} to {most} let pass what may, and no more"),
@@ -159,8 +159,9 @@ impl Examined {
             warn(
                 format!("given up: {}, in {}", dead_letters.messages, dead_letters.name),
                 format!(
-                    "aws sqs receive-message --queue-url {} --message-attribute-names reason \
-                     --max-number-of-messages 10 --visibility-timeout 0  # shows why",
+                    "aws sqs receive-message --queue-url {0} --message-attribute-names reason \
+                     --max-number-of-messages 10 --visibility-timeout 0  # shows why; when that is mended and its \
+                     runs are resumed: aws sqs purge-queue --queue-url {0}",
                     dead_letters.url
                 ),
             );

@@ -30,7 +30,7 @@ pub async fn run(environment: &Environment, lease: &Lease, message: &Message) ->
         let start = Start::new(environment, source, &trigger, message);
         match start.begin(lease).await {
             Err(error) if error.kind() == Kind::Permanent => {
-                start.give_up(&format!("{error:#}")).await?;
+                start.give_up(&error.in_full()).await?;
                 failures.push(error);
             }
             Err(error) => failures.push(error),
@@ -51,6 +51,19 @@ pub async fn abandon(environment: &Environment, message: &Message, reason: &str)
         Start::new(environment, source, &trigger, message).give_up(reason).await?;
     }
     Ok(())
+}
+
+/// Whether every run of a trigger has all its tables started, or is over.
+pub async fn has_started(environment: &Environment, message: &Message) -> Result<bool> {
+    let (archive, trigger) = (&environment.archive, Trigger::parse(&message.body)?);
+    for source in environment.sources_of(&trigger)? {
+        let Start { id, .. } = Start::new(environment, source, &trigger, message);
+        let (started, report) = (archive.layout().started(&id), archive.layout().report(&id));
+        if !archive.exists(&started).await? && !archive.exists(&report).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The start of one source's run.

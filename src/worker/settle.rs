@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use jiff::Timestamp;
 
 use crate::archive::layout::Stage;
@@ -9,7 +10,7 @@ use crate::archive::marker::{Failure, LastAttempt};
 use crate::aws::sqs::{Message, Queue};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
-use crate::job::{Outcome, Task, trigger};
+use crate::job::{self, Outcome, Task, trigger};
 use crate::message::Job;
 use crate::reconcile::{self, Event};
 
@@ -24,8 +25,8 @@ pub(super) struct Received {
     pub(super) message: Message,
 }
 
-/// Says that this is the last time a job's queue allows it to be received: if its worker dies now, SQS moves
-/// the message to the dead-letter queue, and this is all that is left to tell why the run does not end.
+/// Says that this is the last attempt that a job's queue allows: if its worker dies now, whoever receives the message
+/// next gives the job up, and until then this tells what the run waits for.
 pub(super) async fn record_last_attempt(environment: &Environment, job: &Job, receives: u32) -> Result<()> {
     if Task::of(environment, job).await?.is_none() {
         return Ok(());
@@ -37,8 +38,14 @@ pub(super) async fn record_last_attempt(environment: &Environment, job: &Job, re
     Ok(())
 }
 
+/// What is left to say of a job whose last attempt nobody settled.
+pub(super) fn came_to_no_end() -> Error {
+    Error::retryable("the last one came to no end: its worker was killed, ran out of memory or crashed")
+        .with_mend("look at the memory and the logs of the workers")
+}
+
 /// Settles a message. What fails here is logged and left alone: the message comes back by itself, and its job
-/// finds that its work is done. After its last receive it comes to the dead-letter queue instead.
+/// finds that its work is done, or is given up where its attempts are.
 pub(super) async fn settle(
     environment: &Environment,
     received: &Received,
@@ -46,11 +53,11 @@ pub(super) async fn settle(
     still_ours: bool,
 ) {
     let queue = environment.queues.of(received.stage);
-    let is_last = received.message.is_last_receive(queue);
+    let is_last = received.message.is_last_attempt(queue);
     let settled = match outcome {
-        // Nobody receives it after its last receive, so that it has to be sent afresh.
+        // Whoever receives it next gives it up, so that it has to be sent afresh.
         _ if !still_ours && is_last && received.stage != Stage::Trigger => {
-            queue.send_all(std::slice::from_ref(&received.message.body), Duration::ZERO).await
+            again(queue, &received.message, Duration::ZERO, "lost").await
         }
         _ if !still_ours => Ok(()),
         Ok(Outcome::Done) => queue.delete(&received.message).await,
@@ -70,10 +77,10 @@ async fn again(queue: &Queue, message: &Message, delay: Duration, why: &str) -> 
 
 async fn fail(environment: &Environment, queue: &Queue, received: &Received, error: Error) -> Result<()> {
     let message = &received.message;
-    let last = message.is_last_receive(queue);
+    let last = message.is_last_attempt(queue);
     match error.kind() {
-        // Giving it back would be one receive too many: SQS would move it to the dead-letter queue. A trigger
-        // cannot be sent afresh, because its message's id is its run's.
+        // Giving it back would be one receive too many: it would be given up. A trigger cannot be sent afresh, because
+        // its message's id is its run's.
         Kind::Interrupted if last && received.stage != Stage::Trigger => {
             again(queue, message, Duration::ZERO, "stopped").await
         }
@@ -84,13 +91,26 @@ async fn fail(environment: &Environment, queue: &Queue, received: &Received, err
             queue.extend(message, delay).await.map(drop)
         }
         Kind::Retryable | Kind::Interrupted => {
-            let reason = format!("given up after {} attempts: {error:#}", message.receives);
+            // Its run is left to be moved on, and that is not given up.
+            if is_done(environment, received).await? {
+                return again(queue, message, backoff(message.receives), "done, and its run not moved on")
+                    .await;
+            }
+            let attempts = message.receives.min(queue.attempts());
+            let reason = format!("given up after {attempts} attempts: {}", error.in_full());
             if received.stage == Stage::Trigger {
-                trigger::abandon(environment, message, &reason).await?;
+                trigger::abandon(environment, message, &reason).boxed().await?;
             }
             bury(environment, queue, received, &reason).await
         }
-        Kind::Permanent | Kind::Usage => bury(environment, queue, received, &format!("{error:#}")).await,
+        Kind::Permanent | Kind::Usage => bury(environment, queue, received, &error.in_full()).await,
+    }
+}
+
+async fn is_done(environment: &Environment, received: &Received) -> Result<bool> {
+    match Job::parse(received.stage, &received.message.body) {
+        Ok(job) => job::is_done(environment, &job).await,
+        Err(_) => Ok(false),
     }
 }
 

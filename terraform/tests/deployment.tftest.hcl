@@ -137,7 +137,7 @@ run "every_queue_has_a_dead_letter_queue_of_its_own" {
   }
   assert {
     condition = alltrue([for stage, policy in aws_sqs_queue_redrive_policy.work :
-    jsondecode(policy.redrive_policy) == { deadLetterTargetArn = "arn:aws:sqs:eu-west-1:222222222222:dead-${stage}", maxReceiveCount = 5 }])
+    jsondecode(policy.redrive_policy) == { deadLetterTargetArn = "arn:aws:sqs:eu-west-1:222222222222:dead-${stage}", maxReceiveCount = 6 }])
     error_message = "a queue is redriven elsewhere"
   }
   assert {

@@ -17,7 +17,7 @@ queue() {
   dead="$(aws sqs create-queue --queue-name "$1-dlq" --query QueueUrl)"
   arn="$(aws sqs get-queue-attributes --queue-url "$dead" --attribute-names QueueArn --query Attributes.QueueArn)"
   aws sqs create-queue --queue-name "$1" --attributes \
-    "{\"RedrivePolicy\": \"{\\\"deadLetterTargetArn\\\": \\\"$arn\\\", \\\"maxReceiveCount\\\": 5}\"}" >/dev/null
+    "{\"RedrivePolicy\": \"{\\\"deadLetterTargetArn\\\": \\\"$arn\\\", \\\"maxReceiveCount\\\": 6}\"}" >/dev/null
 }
 
 parameter() {

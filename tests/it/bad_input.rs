@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use aws_sdk_sqs::types::QueueAttributeName;
-use loopback_aws::{BACKUP_ACCOUNT, BucketView, EXTERNAL_ID, Fault, REGION, SOURCE_ACCOUNT, SOURCE_ROLE_ARN};
+use loopback_aws::{BACKUP_ACCOUNT, EXTERNAL_ID, Fault, REGION, SOURCE_ACCOUNT, SOURCE_ROLE_ARN};
 use serde_json::{Value, json};
 
-use crate::harness::{World, create, job, table};
+use crate::harness::{World, job, table};
 
 /// A run that is not there.
 const NO_RUN: &str = "20200131T020000Z-00000000";
@@ -234,137 +234,6 @@ async fn a_message_for_a_run_that_is_not_there_leaves_no_trace_even_on_its_last_
     let _worker = world.start(&["worker", "--export-queue", "one-attempt"]);
     world.until("the message to be buried", |world| world.dead_letters("export").len() == 1).await;
     assert_eq!(world.bucket().keys(), Vec::<String>::new());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_part_that_is_not_what_its_marker_says_is_never_written_into_the_copy() {
-    let tables = ["flipped", "missing", "miscounted", "sound"];
-    let world = World::with(tables.map(|name| table(name, 40)).into()).await;
-    let bucket = world.bucket();
-    // The first who reads a segment's marker comes right after the export, before any write.
-    let spoiled = std::sync::Mutex::new(Vec::new());
-    world.aws.set_fault(move |call| {
-        let mut spoiled = spoiled.lock().expect("spoiling does not panic");
-        let is_marker = call.action == "GetObject" && call.resource.ends_with("/state/export/00000.json");
-        if is_marker && !spoiled.contains(&call.resource) {
-            spoiled.push(call.resource.clone());
-            spoil(&bucket, call.resource.split_once('/').expect("<bucket>/<key>").1);
-        }
-        None
-    });
-    let ended = world.run(&["run", "--lanes", "1", "--output", "json"]).await.expect_code(2);
-
-    let report = ended.json();
-    let letters = world.dead_letters("write");
-    assert_eq!(letters.len(), 3, "{letters:?}");
-    for (name, told) in [
-        ("flipped", "is corrupt: its MD5 is"),
-        ("missing", "is missing from bucket"),
-        ("miscounted", "was put with 40 items, and 41 are on record"),
-    ] {
-        let result = result(&report, name);
-        let reasons = result["reasons"].to_string();
-        assert_eq!((&result["outcome"], &result["items_put"]), (&json!("partial"), &json!(0)));
-        assert!(reasons.contains("data/00000-00000.json.zst") && reasons.contains(told), "{reasons}");
-        assert!(letters.iter().any(|(body, reason)| body.contains(name) && reason.contains(told)));
-        assert!(world.keys(&format!("{name}/state/write/00000.json")).is_empty());
-    }
-    assert_eq!(result(&report, "sound")["outcome"], "complete");
-    assert_eq!(world.differences("sound").await, Vec::<String>::new());
-    for name in ["flipped", "missing", "miscounted"] {
-        assert_eq!(world.count(BACKUP_ACCOUNT, name), 0, "{name}");
-    }
-}
-
-/// Does to a table's first part, or to its marker, what the table is named after.
-fn spoil(bucket: &BucketView, marker: &str) {
-    let folder = marker.strip_suffix("state/export/00000.json").expect("a marker");
-    let is_part = |key: &String| key.starts_with(folder) && key.ends_with("data/00000-00000.json.zst");
-    let part = bucket.keys().into_iter().find(is_part).expect("a part comes before its marker");
-    match folder.trim_end_matches('/').rsplit('/').next() {
-        Some("missing") => bucket.remove(&part),
-        Some("flipped") => {
-            let mut body = bucket.get(&part).expect("it is there").to_vec();
-            let middle = body.len() / 2;
-            body[middle] ^= 1;
-            bucket.put(&part, body);
-        }
-        Some("miscounted") => {
-            let text = bucket.get(marker).expect("it is there");
-            let mut marker_json: Value = serde_json::from_slice(&text).expect("it is JSON");
-            marker_json["parts"][0]["items"] = json!(41);
-            bucket.put(marker, marker_json.to_string());
-        }
-        _ => {}
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_item_that_dynamodb_refuses_is_recorded_by_key_and_the_others_are_written() {
-    let world = World::with(vec![table("scores", 60)]).await;
-    let words = json!({ "pk": { "S": "item-in-words" }, "number": { "S": "seven" } });
-    world.dynamodb(SOURCE_ACCOUNT, "PutItem", &json!({ "TableName": "scores", "Item": words }));
-    // The copy has an index that the source has not: it takes items only if their number is one.
-    let source = json!({ "TableName": "scores" });
-    let source = world.dynamodb(SOURCE_ACCOUNT, "DescribeTable", &source)["Table"]["TableArn"].clone();
-    let mut copy = create("scores", "pk", "S");
-    copy["AttributeDefinitions"] = json!([
-        { "AttributeName": "pk", "AttributeType": "S" },
-        { "AttributeName": "number", "AttributeType": "N" },
-    ]);
-    copy["GlobalSecondaryIndexes"] = json!([{
-        "IndexName": "by-number",
-        "KeySchema": [{ "AttributeName": "number", "KeyType": "HASH" }],
-        "Projection": { "ProjectionType": "KEYS_ONLY" },
-    }]);
-    copy["Tags"] = json!([{ "Key": "dynamodb-backup:source-arn", "Value": source }]);
-    world.dynamodb(BACKUP_ACCOUNT, "CreateTable", &copy);
-
-    let ended = world.run(&["run", "--lanes", "1", "--output", "json"]).await.expect_code(2);
-    let report = ended.json();
-    let result = result(&report, "scores");
-    assert_eq!(result["outcome"], "partial");
-    assert_eq!((&result["items_put"], &result["items_failed"]), (&json!(60), &json!(1)));
-    let failed = world.keys_with("/state/failed-items/00000-").pop().expect("the item is recorded");
-    let failed: Value = serde_json::from_slice(&world.bucket().get(&failed).expect("listed")).expect("JSON");
-    assert_eq!(failed["items"].as_array().map(Vec::len), Some(1), "{failed}");
-    assert_eq!(failed["items"][0]["key"], json!({ "pk": { "S": "item-in-words" } }));
-    assert!(failed["items"][0]["reason"].to_string().contains("ValidationException"), "{failed}");
-    assert!(result["reasons"].to_string().contains("failed-items"), "it says where to look: {result}");
-    assert_eq!(world.count(BACKUP_ACCOUNT, "scores"), 60);
-    let told = [&ended.stdout, &ended.stderr];
-    assert!(told.iter().all(|text| !text.contains("item-in-words")), "keys stay in the bucket");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_is_deleted_before_its_export_is_named_and_the_others_are_complete() {
-    let world = World::with(vec![table("orders", 30), table("users", 30)]).await;
-    let aws = world.aws.clone();
-    let delete = move || {
-        let orders = json!({ "TableName": "orders" });
-        aws.dynamodb(SOURCE_ACCOUNT, REGION, "DeleteTable", &orders).expect("it is there");
-    };
-    world.at_call(|call| call.action == "Scan" && call.resource == "orders", delete);
-    let ended = world.run(&["run", "--lanes", "1", "--output", "json"]).await.expect_code(2);
-    world.aws.clear_fault();
-
-    let report = ended.json();
-    let (orders, users) = (result(&report, "orders"), result(&report, "users"));
-    assert_eq!((&orders["outcome"], &users["outcome"]), (&json!("failed"), &json!("complete")));
-    let [(_, letter)] = &world.dead_letters("export")[..] else { panic!("one export has failed") };
-    let failure = world.object("/orders/state/failed/export-00000.json").expect("the failure is recorded");
-    for told in [letter, &orders["reasons"].to_string(), &failure["reason"].to_string(), &ended.stderr] {
-        assert!(told.contains("scan table orders: ResourceNotFoundException"), "{told}");
-    }
-    let summaries = world.keys("/manifest-summary.json");
-    assert!(summaries.iter().all(|key| key.contains("/users/")), "no backup of it exists: {summaries:?}");
-    assert_eq!(summaries.len(), 1);
-    assert_eq!(world.differences("users").await, Vec::<String>::new());
-    let summaries = world.keys("/manifest-summary.json");
-    assert!(
-        summaries.iter().all(|key| key.contains("/users/")),
-        "a failed table has no backup: {summaries:?}"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -133,7 +133,7 @@ async fn where_everything_is_fine_it_says_so_and_has_changed_nothing() {
     examined.expect(
         "queue dynamodb-backup-export",
         "fine",
-        &["after 5 receives to dynamodb-backup-export-dlq"],
+        &["after 6 receives to dynamodb-backup-export-dlq"],
     );
     examined.expect("bucket", "fine", &[BUCKET, "s3:GetObject"]);
     examined.expect("bucket versioning", "fine", &["on"]);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use dynamodb_backup::archive::layout::RunId;
 use loopback_aws::sample::SampleTable;
-use loopback_aws::{BACKUP_ACCOUNT, BUCKET, BucketView, Call, Door, Loopback, REGION, SOURCE_ACCOUNT};
+use loopback_aws::{BACKUP_ACCOUNT, BUCKET, BucketView, Call, Loopback, REGION, SOURCE_ACCOUNT};
 use serde_json::{Value, json};
 
 use crate::compare;
@@ -77,12 +77,6 @@ impl World {
     /// Starts the program; it is killed when the handle is dropped.
     pub(crate) fn start(&self, arguments: &[&str]) -> Started {
         Started(Some(self.command(arguments).spawn().expect("the program starts")))
-    }
-
-    /// The same, coming in by a door of its own.
-    pub(crate) fn start_at(&self, door: &Door, arguments: &[&str]) -> Started {
-        let mut command = self.command(arguments);
-        Started(Some(command.envs(door.environment()).spawn().expect("the program starts")))
     }
 
     pub(crate) fn bucket(&self) -> BucketView {

@@ -12,6 +12,7 @@ mod dispositions;
 mod doctor;
 mod drift;
 mod duplicates;
+mod ends;
 mod evidence;
 mod faults;
 #[allow(dead_code, reason = "the soak tells more than the tests look at")]

@@ -217,22 +217,6 @@ async fn a_setting_that_cannot_be_enabled_is_named_and_keeps_no_other_from_being
     assert_eq!(expiry["TimeToLiveDescription"]["TimeToLiveStatus"], "ENABLED");
 }
 
-/// A setting that is throttled for longer than it is asked for is not worth a table's backup.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_setting_that_is_throttled_for_ever_is_named_and_its_table_is_backed_up() {
-    let world = with_sessions().await;
-    world.seed(vec![crate::harness::table("users", 5)]).await;
-    let of_sessions =
-        |call: &loopback_aws::Call| call.action == "GetResourcePolicy" && call.resource.ends_with("sessions");
-    world.aws.set_fault(move |call| of_sessions(call).then(|| Fault::error(400, "ThrottlingException")));
-    world.backup(&[], 0).await;
-    let settings = &world.object("/sessions/table.json").expect("it is planned")["settings"];
-    let missing = settings["not_readable"].as_array().expect("a list");
-    assert_eq!((missing.len(), &missing[0]["setting"]), (1, &json!("ResourcePolicy")));
-    assert!(missing[0]["reason"].as_str().expect("a text").contains("ThrottlingException"));
-    assert_eq!(settings["TimeToLive"]["AttributeName"], "expires", "the others are there");
-}
-
 /// What AWS answers to one who enables what is on already, which the loopback AWS does not mind.
 fn already(message: &str) -> Fault {
     Fault::Error { status: 400, code: "ValidationException".into(), message: message.into() }

@@ -93,7 +93,7 @@ impl Start<'_> {
             match tried {
                 Ok(done) => settled.push(done),
                 Err(error) if all_failed => return Err(error),
-                Err(error) => self.skip_table(name, format!("{error:#}")).await?,
+                Err(error) => self.skip_table(name, error.in_full()).await?,
             }
         }
         Ok(settled)
@@ -116,7 +116,7 @@ impl Start<'_> {
         }
         match self.describe_new(source, name).await {
             Err(error) if error.kind() == Kind::Permanent => {
-                self.skip_table(name, format!("{error:#}")).await?;
+                self.skip_table(name, error.in_full()).await?;
                 Ok(None)
             }
             described => described.map(Some),
@@ -126,7 +126,10 @@ impl Start<'_> {
     /// # Errors
     /// Permanent when the table cannot be backed up now, with the reason.
     async fn describe_new(&self, source: &SourceAccount, name: &TableName) -> Result<Described> {
-        let missing = || Error::permanent(format!("table {name} does not exist in the source account"));
+        let missing = || {
+            Error::permanent(format!("table {name} does not exist in the source account"))
+                .with_mend("if it is gone for good, a run that does not name it leaves it out")
+        };
         let json = source.tables.describe(name).await?.ok_or_else(missing)?;
         let definition: Box<TableDefinition> = serde_json::from_str(json.get()).map_err(|error| {
             Error::permanent(format!("read the definition of table {name}")).with_source(error)
@@ -253,13 +256,10 @@ fn capacity_of_copy(source: &TableDefinition, copies: &CopyOptions) -> Capacity 
     Capacity { provisioned, ..capacity }
 }
 
-/// How long tables that could not be looked at are left alone before they are looked at again: 1, 4, 16 and 64 s.
+/// How long tables that could not be looked at are left alone before they are looked at again: 1, 4 and 16 s, on top of
+/// the attempts that each call is worth.
 fn second_looks() -> ExponentialBuilder {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_secs(1))
-        .with_factor(4.0)
-        .with_max_delay(Duration::from_secs(64))
-        .with_max_times(4)
+    ExponentialBuilder::default().with_min_delay(Duration::from_secs(1)).with_factor(4.0).with_max_times(3)
 }
 
 fn plan(definition: &TableDefinition, Config { pace, copies, .. }: &Config) -> Plan {

@@ -4,7 +4,7 @@ use crate::cloud::Cloud;
 use crate::{BACKUP_ACCOUNT, BUCKET, EXTERNAL_ID, REGION, Role, SOURCE_ROLE_ARN};
 
 const STAGES: [&str; 4] = ["trigger", "export", "provision", "write"];
-const MAX_RECEIVE_COUNT: u32 = 5;
+const MAX_RECEIVE_COUNT: u32 = 6;
 
 /// All that the backup ever does in the source account.
 const READ_ONLY: [&str; 12] = [
