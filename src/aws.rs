@@ -50,6 +50,14 @@ impl Session {
             .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
             .load()
             .await;
+        Self::new(sdk)
+    }
+
+    /// The session of whoever has these credentials, with the region, the retries and the time-outs they come with.
+    ///
+    /// # Errors
+    /// A usage error when no region is set.
+    pub fn new(sdk: SdkConfig) -> Result<Self> {
         let region = sdk.region().map(ToString::to_string).ok_or_else(|| {
             Error::usage("no AWS region is set: export AWS_REGION or set a region in the AWS profile")
         })?;

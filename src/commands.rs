@@ -28,7 +28,7 @@ use crate::config::{
     self, ArchiveConfig, Config, FromSettings, MetricsFormat, Parameters, Process, Resolved, Secret,
     TargetConfig,
 };
-use crate::environment::{Environment, Queues};
+use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::metrics::{Metrics, Sink};
@@ -86,13 +86,9 @@ async fn resolve<T: FromSettings>(cli: &Cli) -> Result<(Resolved<T>, Session)> {
 /// What `worker` and `run` work in: everything is looked at before the first message is received.
 async fn environment(cli: &Cli, progress: Progress, bars: Option<MultiProgress>) -> Result<Arc<Environment>> {
     let (config, session) = settings::<Config>(cli, bars).await?;
-    let account_id = session.account_id().await?;
-    let archive = Archive::new(Bucket::open(&session, &config.bucket).await?, &config.prefix);
-    let queues = Queues::open(&session, &config).await?;
     let metrics =
         Metrics::new(config.environment.as_deref(), sink(cli, config.metrics), session.retries().clone());
-    let progress = Arc::new(progress);
-    Environment::new(config, archive, queues, session, account_id, progress, metrics).map(Arc::new)
+    Environment::open(config, session, progress, metrics).await.map(Arc::new)
 }
 
 /// Where metrics go: stdout is theirs unless it holds one JSON value.

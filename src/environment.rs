@@ -12,6 +12,7 @@ use crate::archive::part::PartBuffers;
 use crate::archive::record::{Account, Run};
 use crate::aws::Session;
 use crate::aws::dynamodb::Tables;
+use crate::aws::s3::Bucket;
 use crate::aws::scaling::Scaling;
 use crate::aws::sqs::Queue;
 use crate::config::{Config, Secret, SourceConfig};
@@ -58,23 +59,26 @@ pub struct SourceAccount {
 }
 
 impl Environment {
+    /// Looks at the account, the bucket and the queues.
+    ///
     /// # Errors
-    /// A usage error when a source is the backup account itself: account *and* region.
-    pub fn new(
+    /// A usage error when the bucket or a queue cannot be used, or a source is the backup account itself: account
+    /// *and* region.
+    pub async fn open(
         config: Config,
-        archive: Archive,
-        queues: Queues,
         session: Session,
-        account_id: String,
-        progress: Arc<Progress>,
+        progress: Progress,
         metrics: Metrics,
     ) -> Result<Self> {
+        let account_id = session.account_id().await?;
+        let archive = Archive::new(Bucket::open(&session, &config.bucket).await?, &config.prefix);
+        let queues = Queues::open(&session, &config).await?;
         let backup = Account { account_id, region: session.region().to_owned() };
         for source in &config.sources {
             refuse_own_account(source, &backup)?;
         }
         Ok(Self {
-            targets: Tables::new(&session, "backup"),
+            targets: Tables::of_copies(&session, "backup"),
             checked_targets: Checked::default(),
             rates: TableRates::default(),
             part_buffers: Arc::default(),
@@ -83,7 +87,7 @@ impl Environment {
             archive,
             queues,
             backup,
-            progress,
+            progress: Arc::new(progress),
             metrics,
             session,
         })
@@ -151,13 +155,13 @@ impl SourceAccount {
     async fn open(session: &Session, source: &SourceConfig, account: Account) -> Result<Self> {
         let external_id = source.external_id.as_ref().map(Secret::expose);
         let session = session.assume_role(source.role_arn.as_str(), external_id, &account.region).await?;
-        let tables = Tables::new(&session, &format!("source-{}", source.name));
+        let tables = Tables::of_source(&session, &format!("source-{}", source.name));
         Ok(Self { account, tables, scaling: Scaling::new(&session) })
     }
 }
 
 impl Queues {
-    pub async fn open(session: &Session, config: &Config) -> Result<Self> {
+    async fn open(session: &Session, config: &Config) -> Result<Self> {
         let names = &config.queues;
         let open = |name| Queue::open(session, name).boxed();
         let (trigger, export, provision, write) = futures::try_join!(

@@ -174,8 +174,7 @@ async fn sum_up(
     let deleted: Vec<Deleted> =
         read_all(archive, state.deleted.iter().map(|segment| folder.deleted(*segment))).await?;
     let failures: Vec<Failure> =
-        read_all(archive, state.failed.iter().map(|(stage, segment)| folder.failed(*stage, *segment)))
-            .await?;
+        read_all(archive, state.failures().map(|(stage, segment)| folder.failed(stage, segment))).await?;
     let provisioned: Option<Provisioned> = archive.read(&folder.provisioned()).await?;
     let (provision, drift) = provisioned.map(|marker| (marker.outcome, marker.drift)).unzip();
     let items_failed = written().map(|marker| marker.items_failed).sum();

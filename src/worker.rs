@@ -14,14 +14,13 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
 use self::heartbeat::Heartbeat;
-use self::settle::{Received, settle};
+use self::settle::Received;
 use crate::archive::layout::Stage;
 use crate::aws::sqs::{MAX_BATCH, Message, Queue};
 use crate::environment::Environment;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::job::{self, Lease, Outcome};
 use crate::message::Job;
-use crate::metrics::JobEnd;
 
 /// The pause after a receive that failed, so that a broken network is not hammered.
 const RECEIVE_PAUSE: Duration = Duration::from_secs(5);
@@ -100,8 +99,9 @@ async fn receive(
     }
 }
 
-/// Works on one message while its heartbeat keeps it ours, then settles it.
-async fn process(environment: Arc<Environment>, stage: Stage, message: Message, stop: CancellationToken) {
+/// Works on one message while its heartbeat keeps it ours, then settles it: whatever comes of it, there is nothing
+/// to be told to the caller.
+pub async fn process(environment: Arc<Environment>, stage: Stage, message: Message, stop: CancellationToken) {
     let span = job_span(stage, &message);
     let visibility = environment.config.visibility_timeout;
     let heartbeat =
@@ -116,24 +116,16 @@ async fn process(environment: Arc<Environment>, stage: Stage, message: Message, 
     let outcome = working
         .await
         .unwrap_or_else(|panic| Err(Error::retryable("the job ended in a panic").with_source(panic)));
+    let queue = environment.queues.of(stage);
+    let decided = if heartbeat.is_held() {
+        Some(settle::decide(&environment, &received, outcome).instrument(span.clone()).await)
+    } else {
+        None
+    };
     let still_ours = heartbeat.stop().await;
-    let end = job_end(&outcome, still_ours, received.message.is_last_attempt(environment.queues.of(stage)));
-    environment.metrics.job_ended(stage, end, began.elapsed());
-    settle(&environment, &received, outcome, still_ours).instrument(span).await;
-}
-
-/// What became of a job, as [`settle()`] goes by it.
-fn job_end(outcome: &Result<Outcome>, still_ours: bool, is_last: bool) -> JobEnd {
-    match outcome {
-        _ if !still_ours => JobEnd::Interrupted,
-        Ok(Outcome::Done) => JobEnd::Done,
-        Ok(Outcome::Again { .. }) => JobEnd::Again,
-        Err(error) => match error.kind() {
-            Kind::Interrupted => JobEnd::Interrupted,
-            Kind::Retryable if !is_last => JobEnd::Retried,
-            Kind::Retryable | Kind::Permanent | Kind::Usage => JobEnd::Failed,
-        },
-    }
+    let fate = decided.filter(|_| still_ours).unwrap_or_else(|| settle::lost(queue, &received));
+    environment.metrics.job_ended(stage, fate.end(), began.elapsed());
+    settle::settle(queue, &received.message, fate).instrument(span).await;
 }
 
 /// Names the job in every line that is logged while it runs.
@@ -158,7 +150,8 @@ async fn work_on(environment: &Environment, received: &Received, lease: &Lease) 
         return job::trigger::run(environment, lease, message).await;
     }
     let job = Job::parse(received.stage, &message.body)?;
-    if is_left_over {
+    // Of one that is done, nothing is left but to move its run on.
+    if is_left_over && !job::is_done(environment, &job).await? {
         return Err(settle::came_to_no_end());
     }
     if message.is_last_attempt(queue) {

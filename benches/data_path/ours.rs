@@ -104,7 +104,7 @@ impl Export {
         let session = Session::load().await?;
         let bucket = if uploads { Some(Bucket::open(&session, BUCKET).await?) } else { None };
         Ok(Self {
-            tables: Tables::new(&session, "bench"),
+            tables: Tables::of_copies(&session, "bench"),
             table: TableName::parse(&job.table)?,
             compression: job.codec()?.0,
             plan: Plan::new(1 << 30, 1, None, SEGMENTS),
@@ -209,7 +209,7 @@ fn append(
 pub(crate) async fn write(job: &Job) -> Result<Done> {
     let session = Session::load().await?;
     let bucket = Bucket::open(&session, BUCKET).await?;
-    let tables = Tables::new(&session, "bench");
+    let tables = Tables::of_copies(&session, "bench");
     let table = TableName::parse(&job.table)?;
     let definition = tables.describe(&table).await?.context("the table is there")?;
     let schema = serde_json::from_str::<TableDefinition>(definition.get())?.key()?;

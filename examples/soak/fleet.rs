@@ -154,8 +154,10 @@ impl Fleet {
         }
         let mut run = None;
         for ended in self.ended()? {
-            if ended.command == "run" && ended.code == Some(0) {
-                run = Some(RunEnded { code: ended.code, stdout: read(&ended.output, "out") });
+            let stdout = read(&ended.output, "out");
+            // One that has nothing to tell gave up before its run began.
+            if ended.command == "run" && !stdout.is_empty() {
+                run = Some(RunEnded { code: ended.code, stdout });
             } else {
                 let said = read(&ended.output, "err");
                 let said = said.lines().last().unwrap_or("nothing");
@@ -210,9 +212,22 @@ impl Fleet {
                 ));
             }
         }
+        wrong.extend(panics(&self.folder)?);
         let tally = lock(&self.state).tally.clone();
         Ok((tally, wrong))
     }
+}
+
+/// Panics of any process. A job that panics is tried again, so that its run may be complete all the same.
+fn panics(folder: &Path) -> Result<Vec<String>> {
+    let mut panics = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let said = std::fs::read_to_string(&path).unwrap_or_default();
+        let of_file = said.lines().filter(|line| line.contains("panicked at"));
+        panics.extend(of_file.map(|line| format!("{}: {line}", path.display())));
+    }
+    Ok(panics)
 }
 
 struct Ended {

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use futures::stream::{self, StreamExt};
 use loopback_aws::CLASSES;
 use serde::Serialize;
@@ -26,7 +26,7 @@ use serde::Serialize;
 use self::fleet::Program;
 use self::trial::Verdict;
 
-/// After so many seeds every kind of fault has struck.
+/// After so many seeds every kind of fault has struck, and somebody was hit at every kind of call.
 const ENOUGH_FOR_ALL: u64 = 100;
 
 struct Arguments {
@@ -66,6 +66,7 @@ impl Arguments {
                 ),
             }
         }
+        ensure!(read.seeds > 0, "--seeds: give at least 1");
         Ok(read)
     }
 }
@@ -123,6 +124,8 @@ struct Summary {
     faults: BTreeMap<&'static str, u64>,
     /// Faults that should have struck and never did: then nothing is known about them.
     never_struck: Vec<&'static str>,
+    /// Kinds of calls at which nobody was ever hit.
+    never_hit: Vec<&'static str>,
     hit: BTreeMap<String, u64>,
     items: u64,
     lost: u64,
@@ -142,11 +145,12 @@ impl Summary {
             let bearable = CLASSES.iter().filter(|class| class.bearable_share > 0.0).map(|class| class.name);
             let struck = |name: &str| self.faults.get(name).is_some_and(|count| *count > 0);
             self.never_struck = bearable.filter(|name| !struck(name)).collect();
+            self.never_hit = points::never_hit(self.hit.keys());
         }
     }
 
     fn is_good(&self) -> bool {
-        self.failed_seeds.is_empty() && self.never_struck.is_empty()
+        self.failed_seeds.is_empty() && self.never_struck.is_empty() && self.never_hit.is_empty()
     }
 
     fn add(&mut self, seed: u64, verdict: &Verdict) {

@@ -53,6 +53,12 @@ const KINDS: [(&str, u64); 53] = [
     ("s3 HeadObject", 40), ("s3 ListObjectsV2", 30), ("s3 GetObject turn", 1),
 ];
 
+/// Those of all kinds that none of these points is of.
+pub(crate) fn never_hit<'a>(points: impl Iterator<Item = &'a String> + Clone) -> Vec<&'static str> {
+    let is_hit = |kind: &str| points.clone().any(|point| point.ends_with(kind));
+    KINDS.iter().map(|(kind, _)| *kind).filter(|kind| !is_hit(kind)).collect()
+}
+
 /// The kind of a call.
 fn kind(call: &Call) -> String {
     let detail = match (call.service, call.action.as_str()) {

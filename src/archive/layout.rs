@@ -299,7 +299,7 @@ impl TableFolder {
         format!("{}failed/{stage}-{segment:05}.json", self.state())
     }
 
-    /// Says that a job was received for the last time its queue allows, before it began.
+    /// Says that the last attempt at a job is about to begin.
     pub fn last_attempt(&self, stage: Stage, segment: u32) -> String {
         format!("{}last-attempt/{stage}-{segment:05}.json", self.state())
     }

@@ -270,7 +270,7 @@ pub struct FailedItem {
     pub reason: String,
 }
 
-/// A job was received for the last time its queue allows: if nothing follows, it crashes its worker.
+/// The last attempt at a job has begun: if nothing follows, it crashes its worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LastAttempt {
     pub stage: Stage,

@@ -304,16 +304,31 @@ impl Report {
         if !matches!(self.outcome, Outcome::Partial | Outcome::Failed) {
             return None;
         }
-        let (run, what) = (
-            &self.run,
-            match self.incomplete().count() {
-                0 => "all that was asked for".to_owned(),
-                1 => "the table that is not complete".to_owned(),
-                tables => format!("the {tables} tables that are not complete"),
-            },
-        );
-        Some(format!(
-            "mend what is wrong, then `dynamodb-backup resume {run}` backs up {what}, by a run of its own"
-        ))
+        let suspects: Vec<&TableName> =
+            self.tables.iter().filter(|table| table.suspect).map(|result| &result.table).collect();
+        let others = self.incomplete().count() - suspects.len();
+        let mut advice = Vec::new();
+        if others > 0 || suspects.is_empty() {
+            let (run, what) = (
+                &self.run,
+                match others {
+                    0 => "all that was asked for".to_owned(),
+                    1 => "the table that is not complete".to_owned(),
+                    tables => format!("the {tables} tables that are not complete"),
+                },
+            );
+            advice.push(format!(
+                "mend what is wrong, then `dynamodb-backup resume {run}` backs up {what}, by a run of its own"
+            ));
+        }
+        if !suspects.is_empty() {
+            let tables: String = suspects.iter().map(|table| format!(" --table {table}")).collect();
+            let source = &self.source;
+            advice.push(format!(
+                "find out who changed what is suspect; if it was meant, \
+                 `dynamodb-backup run --source {source}{tables} --accept-changes` follows it"
+            ));
+        }
+        Some(advice.join("; "))
     }
 }

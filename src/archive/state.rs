@@ -22,9 +22,9 @@ pub struct TableState {
     pub begun_deletes: BTreeSet<u32>,
     /// Segments of which the extra items are deleted.
     pub deleted: BTreeSet<u32>,
-    /// Jobs that failed for good.
+    /// Jobs that were said to have failed for good; see [`Self::failures`].
     pub failed: BTreeSet<(Stage, u32)>,
-    /// Jobs that were received for the last time their queue allows.
+    /// Jobs whose last attempt has begun.
     pub last_attempts: BTreeSet<(Stage, u32)>,
 }
 
@@ -60,9 +60,15 @@ impl TableState {
         }
     }
 
+    /// The jobs that failed for good and are not done: another attempt at one, delivered twice, may have come to a
+    /// better end.
+    pub fn failures(&self) -> impl Iterator<Item = (Stage, u32)> {
+        self.failed.iter().copied().filter(|(stage, segment)| !self.is_done(*stage, *segment))
+    }
+
     /// Whether any job of a stage failed for good.
     pub fn has_failed(&self, stage: Stage) -> bool {
-        self.failed.iter().any(|(failed, _)| *failed == stage)
+        self.failures().any(|(failed, _)| failed == stage)
     }
 
     /// Whether a job has done what it is for.
@@ -148,6 +154,14 @@ mod tests {
         assert!(state.is_done(Stage::Export, 1) && state.is_done(Stage::Write, 1));
         assert!(!state.is_done(Stage::Export, 2) && !state.is_done(Stage::Provision, 0));
         assert!(!state.is_done(Stage::Write, 2), "it failed");
+        state.add("failed/write-00001.json");
+        state.add("failed/export-00001.json");
+        assert_eq!(
+            state.failures().collect::<Vec<_>>(),
+            [(Stage::Write, 2)],
+            "the others are done all the same"
+        );
+        assert!(!state.has_failed(Stage::Export));
         state.add("delete/00001-begun.json");
         assert!(!state.is_done(Stage::Write, 1));
         state.add("delete/00001.json");

@@ -44,6 +44,16 @@ pub struct Tables {
     /// Settings are read by calls of which an account has few.
     turns: Arc<Turns>,
     retries: Retries,
+    side: Side,
+}
+
+/// Whose tables they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    /// They are there, or they are not.
+    Source,
+    /// They are created by us: one that has just become ACTIVE is not known to all of DynamoDB at once.
+    Copies,
 }
 
 /// One page of a segment's Scan.
@@ -72,9 +82,18 @@ pub enum TableCreation {
 }
 
 impl Tables {
-    /// `purpose` names the retry partition: without one of its own, the clients of two accounts would spend
-    /// each other's retry quota (SDK documentation, `RetryPartition`).
-    pub fn new(session: &Session, purpose: &str) -> Self {
+    /// The tables of a source. `purpose` names the retry partition: without one of its own, the clients of two
+    /// accounts would spend each other's retry quota (SDK documentation, `RetryPartition`).
+    pub fn of_source(session: &Session, purpose: &str) -> Self {
+        Self::new(session, purpose, Side::Source)
+    }
+
+    /// Tables that may have been created a moment ago: that one does not exist may pass.
+    pub fn of_copies(session: &Session, purpose: &str) -> Self {
+        Self::new(session, purpose, Side::Copies)
+    }
+
+    fn new(session: &Session, purpose: &str, side: Side) -> Self {
         let partition =
             RetryPartition::custom(format!("dynamodb-{purpose}")).token_bucket(retry_quota()).build();
         let mut config = aws_sdk_dynamodb::config::Builder::from(&session.sdk)
@@ -90,6 +109,20 @@ impl Tables {
             batch_writes: BatchWrites::new(session, partition),
             turns: Arc::default(),
             retries: session.retries.clone(),
+            side,
+        }
+    }
+
+    /// What an error comes to: [`failure()`], and what it means that a table does not exist.
+    fn failure<E>(&self, error: &SdkError<E, HttpResponse>, step: impl Into<String>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let failure = failure(error, step);
+        match (code(error), self.side) {
+            (Some("ResourceNotFoundException"), Side::Copies) => failure.into_retryable(),
+            (Some("ResourceNotFoundException"), Side::Source) => failure.with_mend(GONE),
+            _ => failure,
         }
     }
 
@@ -139,7 +172,7 @@ impl Tables {
         let step = || format!("scan table {}", request.table_name);
         let operation = self.scans.scan().table_name(request.table_name.as_str());
         let sent = operation.customize().interceptor(call.clone()).send().await;
-        sent.map_err(|error| call_error(&error, step()))?;
+        sent.map_err(|error| call_error(&error, self.failure(&error, step())))?;
         let reading = tokio::time::timeout(ATTEMPT_TIMEOUT, read_page(call.stream(), buffer)).await;
         let page = reading.unwrap_or_else(|late| Err(Error::retryable("read the page").with_source(late)));
         page.context(step()).map_err(CallError::Failed)
@@ -147,16 +180,8 @@ impl Tables {
 
     /// Sends a BatchWriteItem body and gives the answer's body.
     pub async fn batch_write(&self, table: &TableName, body: Bytes) -> Result<Bytes, CallError> {
-        match self.batch_writes.send(body).await {
-            Ok(answer) => Ok(answer),
-            Err(error) => Err(match code(&error) {
-                // A table that has just become ACTIVE is not known to all of DynamoDB at once.
-                Some("ResourceNotFoundException") => {
-                    CallError::Failed(failure(&error, format!("write to table {table}")).into_retryable())
-                }
-                _ => call_error(&error, format!("write to table {table}")),
-            }),
-        }
+        let sent = self.batch_writes.send(body).await;
+        sent.map_err(|error| call_error(&error, self.failure(&error, format!("write to table {table}"))))
     }
 
     /// Sends a CreateTable request. That the table is there is success: somebody was first.
@@ -191,7 +216,7 @@ impl Tables {
                 .set_next_token(next)
                 .send()
                 .await
-                .map_err(|error| failure(&error, format!("list the tags of {table_arn}")))?;
+                .map_err(|error| self.failure(&error, format!("list the tags of {table_arn}")))?;
             tags.extend(page.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())));
             next = page.next_token;
             if next.is_none() {
@@ -212,6 +237,9 @@ impl Tables {
         Ok(())
     }
 }
+
+/// What to do about a table of a source that is not there.
+const GONE: &str = "if it is gone for good, the next run of all tables leaves it out";
 
 /// The SDK spends this quota on retries and earns it back with successes; under a long throttle it would run
 /// dry, and every call would have one attempt. It fills again with time.
@@ -239,17 +267,15 @@ impl From<CallError> for Error {
     }
 }
 
-fn call_error<E>(error: &SdkError<E, HttpResponse>, step: String) -> CallError
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
+/// `failure` is what the error comes to.
+fn call_error<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, failure: Error) -> CallError {
     let answer = error.raw_response().and_then(|response| response.body().bytes()).unwrap_or_default();
     match code(error) {
-        Some(code) if is_throttle(code) => CallError::Throttled(throttle(answer), failure(error, step)),
+        Some(code) if is_throttle(code) => CallError::Throttled(throttle(answer), failure),
         Some("ValidationException" | "ItemCollectionSizeLimitExceededException") => {
-            CallError::Rejected(failure(error, step))
+            CallError::Rejected(failure)
         }
-        _ => CallError::Failed(failure(error, step)),
+        _ => CallError::Failed(failure),
     }
 }
 

@@ -23,6 +23,7 @@ const RETRYABLE_CODES: &[&str] = &[
     "InternalError",
     "InternalFailure",
     "InternalServerError",
+    "InvalidClientTokenId",
     "KmsThrottled",
     "LimitExceededException",
     "OperationAborted",
@@ -42,6 +43,7 @@ const RETRYABLE_CODES: &[&str] = &[
     "TokenRefreshRequired",
     "TooManyRequestsException",
     "TransactionInProgressException",
+    "UnrecognizedClientException",
     "XAmzContentSHA256Mismatch",
 ];
 
@@ -54,14 +56,7 @@ const REFUSALS: &[&str] = &[
     "ValidationError",
 ];
 
-/// What to do about refusals that are usual (DynamoDB Developer Guide, “Error handling with DynamoDB”; S3 API
-/// Reference, “Error responses”).
-const MENDS: &[(&str, &str)] = &[
-    ("AccessDenied", DENIED),
-    ("AccessDeniedException", DENIED),
-    ("ResourceNotFoundException", "if it is gone for good, the next run of all tables leaves it out"),
-];
-
+/// What to do about a refusal.
 const DENIED: &str = "allow it: `dynamodb-backup doctor` prints the policies that a run needs";
 
 /// How the SDK says that none of the places it knows had credentials.
@@ -87,14 +82,10 @@ where
     E: ProvideErrorMetadata + StdError + 'static,
 {
     let failure = Error::new(kind(error), step).with_source(describe(error));
-    match code(error).and_then(mend) {
-        Some(mend) => failure.with_mend(mend),
-        None => failure,
+    match code(error).map(bare) {
+        Some("AccessDenied" | "AccessDeniedException") => failure.with_mend(DENIED),
+        _ => failure,
     }
-}
-
-fn mend(code: &str) -> Option<&'static str> {
-    MENDS.iter().find(|(known, _)| *known == bare(code)).map(|(_, mend)| *mend)
 }
 
 fn kind<E>(error: &SdkError<E, HttpResponse>) -> Kind

@@ -11,6 +11,7 @@ use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::head_bucket::HeadBucketError;
 use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -179,14 +180,21 @@ impl Bucket {
 
     /// An object's head, or `None` where there is none.
     pub async fn head(&self, key: &str) -> Result<Option<Head>> {
+        let status = |error: &SdkError<_, HttpResponse>| Some(error.raw_response()?.status().as_u16());
         match self.client.head_object().bucket(&self.name).key(key).send().await {
             Ok(head) => Ok(Some(Head {
                 etag: unquoted(head.e_tag()),
                 size_bytes: head.content_length().and_then(|size| size.try_into().ok()).unwrap_or_default(),
                 metadata: head.metadata.unwrap_or_default(),
             })),
-            Err(error) if error.raw_response().is_some_and(|raw| raw.status().as_u16() == 404) => Ok(None),
-            Err(error) => Err(failure(&error, format!("look at s3://{}/{key}", self.name))),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => {
+                let failure = failure(&error, format!("look at s3://{}/{key}", self.name));
+                // The answer to a HEAD has no body that could name the code (S3 API Reference, “HeadObject”): this may
+                // be a session that has expired.
+                let is_nameless = matches!(status(&error), Some(400 | 403)) && code(&error).is_none();
+                Err(if is_nameless { failure.into_retryable() } else { failure })
+            }
         }
     }
 

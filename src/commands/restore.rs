@@ -65,7 +65,7 @@ pub(super) async fn run(cli: &Cli, args: &RestoreArgs) -> Result<Exit> {
         None => find_tables(cli, args).await?,
     };
     let into = target_session(&target, &session).await?;
-    let tables = Tables::new(&into, "restore");
+    let tables = Tables::of_copies(&into, "restore");
     let permissions = Permissions {
         into_existing: args.into_existing,
         mirror: args.mirror,

@@ -63,19 +63,58 @@ async fn again<'a>(environment: &'a Environment, run: &'a Run, report: &Report) 
             "run {id} is over ({outcome}): start another with `run` or `trigger`"
         )));
     }
-    let tables: Vec<Pattern> = report.incomplete().map(Pattern::from).collect();
-    let asked =
-        if tables.is_empty() { run.requested.clone() } else { Selection { tables, exclude: Vec::new() } };
-    let trigger = Trigger {
-        source: Some(run.source.name.clone()),
-        tables: asked.tables,
-        exclude: asked.exclude,
-        accept_changes: false,
-    };
-    environment.sources_of(&trigger).map_err(|error| Error::usage(error.to_string()))?;
+    require_source(environment, run)?;
+    require_turn(environment, run).await?;
+    let trigger = trigger(run, report);
     let queue = &environment.queues.trigger;
     let message_id = queue.send(&trigger.body()).await?;
     Ok(Again { run: id, outcome, trigger, queue: queue.name(), message_id })
+}
+
+/// The trigger of a run of what another one has not completed; of all that was asked for where no table was planned.
+fn trigger(run: &Run, report: &Report) -> Trigger {
+    let tables: Vec<Pattern> = report.incomplete().map(Pattern::from).collect();
+    let asked =
+        if tables.is_empty() { run.requested.clone() } else { Selection { tables, exclude: Vec::new() } };
+    Trigger {
+        source: Some(run.source.name.clone()),
+        tables: asked.tables,
+        exclude: asked.exclude,
+        // All of a copy is no limit. A run that was over before it began has that of whoever ended it.
+        accept_changes: run.suspect_above == 100 && run.ended.is_none(),
+    }
+}
+
+/// Refuses a source that is not configured here, or is another account by now.
+fn require_source(environment: &Environment, run: &Run) -> Result<()> {
+    let source = environment.source_config(&run.source.name);
+    let account = environment.account_of(source.map_err(|error| Error::usage(error.to_string()))?);
+    if account == run.source.account {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "source {} is {account} now, and run {} backed up {}: start a run of the one you mean with `run` or `trigger`",
+        run.source.name, run.run, run.source.account
+    )))
+}
+
+/// Refuses where another run of the source goes on: a trigger that comes now would be skipped.
+async fn require_turn(environment: &Environment, run: &Run) -> Result<()> {
+    let archive = &environment.archive;
+    for other in archive.runs(run.run.as_str()).await? {
+        let Some(later) = archive.run(&other).await? else { continue };
+        let is_over = archive.exists(&archive.layout().report(&other)).await?;
+        if later.source.name != run.source.name || is_over {
+            continue;
+        }
+        if !archive.is_stalled(&other, environment.config.stall_after).await? {
+            return Err(Error::usage(format!(
+                "run {other} of source {} is still going on: resume when it is over",
+                run.source.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 async fn resume(environment: &Environment, run: &Run) -> Result<Resumed> {

@@ -136,7 +136,7 @@ async fn table_status(
         segments,
         exported: state.exported.len(),
         written: state.written.len(),
-        failed: state.failed.iter().map(|(stage, segment)| stage.job(*segment)).collect(),
+        failed: state.failures().map(|(stage, segment)| stage.job(segment)).collect(),
         last_attempts: unfinished.map(|(stage, segment)| stage.job(*segment)).collect(),
     })
 }

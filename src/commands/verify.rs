@@ -49,7 +49,7 @@ pub(super) async fn run(cli: &Cli, args: &VerifyArgs) -> Result<Exit> {
 async fn verify_export(cli: &Cli, place: &str, table: &TableName) -> Result<Vec<Verified>> {
     let (target, session) = settings::<TargetConfig>(cli, None).await?;
     let Export { archive, backup, .. } = open_export(&session, place).await?;
-    let tables = Tables::new(&target_session(&target, &session).await?, "verify");
+    let tables = Tables::of_copies(&target_session(&target, &session).await?, "verify");
     Ok(vec![verify::export(&archive, &backup, &tables, table).await?])
 }
 
@@ -66,7 +66,7 @@ async fn verify_run(cli: &Cli, args: &VerifyArgs) -> Result<Vec<Verified>> {
         )));
     }
     let tables = selected(&run, &args.selection())?;
-    let copies = Tables::new(&session, "backup");
+    let copies = Tables::of_copies(&session, "backup");
     let verification = Verification::new(&archive, &copies, &run, args.subset).await?;
     let verifying: Vec<_> = tables.iter().map(|table| verify_table(&verification, table)).collect();
     stream::iter(verifying).buffered(TABLES_AT_ONCE).try_collect().await

@@ -29,7 +29,7 @@ pub(super) async fn examine(
     copies: &[TableName],
 ) -> Vec<Check> {
     let account =
-        Copies { tables: Tables::new(session, "doctor-copies"), identity, region: session.region() };
+        Copies { tables: Tables::of_copies(session, "doctor-copies"), identity, region: session.region() };
     let prefixes: BTreeSet<&str> =
         config.sources.iter().map(|source| source.target_prefix.as_str()).collect();
     let mut checks = Vec::new();

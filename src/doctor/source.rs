@@ -44,7 +44,7 @@ pub(super) async fn examine(
         Ok(assumed) => {
             checks.push(Check::fine(source.check("role"), format!("{role} is assumed")));
             checks.push(source.examine_external_id(session).await);
-            let (of_tables, first) = source.examine_tables(&Tables::new(&assumed, "doctor")).await;
+            let (of_tables, first) = source.examine_tables(&Tables::of_source(&assumed, "doctor")).await;
             checks.extend(of_tables);
             copy = first
                 .and_then(|first| TableName::parse(&format!("{}{first}", source.source.target_prefix)).ok());

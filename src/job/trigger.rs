@@ -72,6 +72,8 @@ struct Start<'a> {
     source: &'a SourceConfig,
     trigger: &'a Trigger,
     id: RunId,
+    /// Whether nobody tries it again.
+    is_last_attempt: bool,
 }
 
 impl<'a> Start<'a> {
@@ -82,7 +84,8 @@ impl<'a> Start<'a> {
         message: &Message,
     ) -> Self {
         let id = RunId::derive(message.sent_at, &message.id, &source.name);
-        Self { environment, source, trigger, id }
+        let is_last_attempt = message.is_last_attempt(&environment.queues.trigger);
+        Self { environment, source, trigger, id, is_last_attempt }
     }
 
     async fn begin(&self, lease: &Lease) -> Result<()> {

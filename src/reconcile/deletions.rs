@@ -69,7 +69,7 @@ async fn decide(
     };
     let keep = |reason: &str| decide(Decision::Keep, false, Some(format!("extra items are kept: {reason}")));
     if totals.extra > 0 {
-        if written.len() < table.plan.segments as usize || !state.failed.is_empty() {
+        if written.len() < table.plan.segments as usize || state.failures().next().is_some() {
             return keep("not every segment could be written");
         }
         match Misplaced::find(archive, folder, &table.definition.key()?, written, totals.extra).await? {

@@ -120,7 +120,7 @@ pub(super) fn is_written(plan: &Plan, state: &TableState) -> bool {
     if state.has_failed(Stage::Export) {
         return true;
     }
-    let no_target = state.has_failed(Stage::Provision) && !state.provisioned;
+    let no_target = state.has_failed(Stage::Provision);
     is_exported(plan, state) && (no_target || state.writes_settled() == plan.segments as usize)
 }
 
@@ -141,7 +141,7 @@ pub(super) fn outcome(
     let is_equal = deletions.is_none_or(|it| it.decision == Decision::Delete) && items_failed == 0;
     if !is_exported(plan, state) {
         Outcome::Failed
-    } else if state.failed.is_empty() && all_written && is_equal {
+    } else if state.failures().next().is_none() && all_written && is_equal {
         Outcome::Complete
     } else {
         Outcome::Partial

@@ -28,6 +28,11 @@ impl Heartbeat {
         Self { done, beating }
     }
 
+    /// Whether the message has not been lost yet.
+    pub(super) fn is_held(&self) -> bool {
+        !self.beating.is_finished()
+    }
+
     /// Stops extending; false when the message was lost.
     pub(super) async fn stop(self) -> bool {
         self.done.cancel();
@@ -62,7 +67,8 @@ async fn beat(
             Some(Err(_)) => return lose(&job, "its visibility could not be extended in time"),
         }
     }
-    Extension::Held
+    // A process that stood still may end its job before it hears of it.
+    if Instant::now() < ours_until { Extension::Held } else { lose(&job, "its visibility timeout is over") }
 }
 
 fn lose(job: &CancellationToken, reason: &str) -> Extension {

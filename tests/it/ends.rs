@@ -6,8 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use loopback_aws::{BACKUP_ACCOUNT, BUCKET, BucketView, Call, Fault, REGION, SOURCE_ACCOUNT};
 use serde_json::{Value, json};
 
@@ -242,7 +241,7 @@ async fn flip_keeping_metadata(world: &World, key: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_segment_that_kills_every_worker_is_given_up_by_the_next_one_and_backed_up_when_they_live() {
     let mut world = crash_world(vec![table("cursed", 40), table("orders", 30), table("users", 30)]).await;
-    allow_receives(&world, "export", 3).await;
+    world.aws.queue(BACKUP_ACCOUNT, "dynamodb-backup-export").allow_receives(3);
     let scans =
         hold(&world, |call| call.action == "Scan" && call.resource == "cursed" && call.role.is_some());
     world.send("trigger", "{}");
@@ -288,7 +287,7 @@ async fn a_segment_that_kills_every_worker_is_given_up_by_the_next_one_and_backe
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trigger_that_kills_every_worker_ends_its_run_as_failed_and_is_followed_by_another() {
     let world = crash_world(vec![table("orders", 30), table("users", 30)]).await;
-    allow_receives(&world, "trigger", 3).await;
+    world.aws.queue(BACKUP_ACCOUNT, "dynamodb-backup-trigger").allow_receives(3);
     let looks = hold(&world, |call| call.action == "DescribeTable" && call.role.is_some());
     world.send("trigger", "{}");
     for death in 1..=2 {
@@ -315,25 +314,6 @@ async fn a_trigger_that_kills_every_worker_ends_its_run_as_failed_and_is_followe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_workers_died_when_it_was_done_is_not_given_up() {
-    let world = crash_world(vec![table("orders", 30)]).await;
-    allow_receives(&world, "export", 3).await;
-    let deletions = hold(&world, |call| call.action == "DeleteMessage" && call.resource.ends_with("-export"));
-    world.send("trigger", "{}");
-    for death in 1..=2 {
-        let worker = world.start(&["worker"]);
-        world.until("the job to be done", |_| deletions.load(Ordering::Relaxed) == death).await;
-        worker.signal("KILL");
-        worker.end().await;
-    }
-    world.aws.clear_fault();
-    work_until_reported(&world, 1).await;
-    assert_eq!(world.object("/report.json").expect("it is there")["outcome"], "complete");
-    assert_eq!(STAGES.map(|stage| world.dead_letters(stage).len()), [0; 4]);
-    world.assert_copied().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_comes_as_a_poison_message_is_buried_with_the_reason_and_resume_enqueues_it_anew() {
     let world = crash_world(vec![table("orders", 50), table("users", 30)]).await;
     let scans = hold(&world, |call| call.action == "Scan" && call.role.is_some());
@@ -344,8 +324,7 @@ async fn a_job_that_comes_as_a_poison_message_is_buried_with_the_reason_and_resu
     worker.end().await;
     world.aws.clear_fault();
     // One of the two messages comes as it was sent, of the other one a piece.
-    let (sqs, url) = queue(&world, "dynamodb-backup-export").await;
-    sqs.purge_queue().queue_url(url).send().await.expect("it is there");
+    world.aws.queue(BACKUP_ACCOUNT, "dynamodb-backup-export").purge();
     let (run, poison) = (world.only_run(), r#"{"version":1,"run":"#);
     world.send("export", &job(run.as_str(), "users", 0));
     world.send("export", poison);
@@ -410,8 +389,7 @@ async fn dead_letters_of_earlier_runs_are_neither_lost_nor_doubled_and_do_nothin
     world.aws.clear_fault();
     let (keys, copies) = (world.bucket().keys(), world.aws.calls().len());
     for (stage, letters) in STAGES.iter().zip(&after) {
-        let (sqs, url) = queue(&world, &format!("dynamodb-backup-{stage}-dlq")).await;
-        sqs.purge_queue().queue_url(url).send().await.expect("it is there");
+        world.aws.queue(BACKUP_ACCOUNT, &format!("dynamodb-backup-{stage}-dlq")).purge();
         letters.iter().for_each(|(body, _)| world.send(stage, body));
     }
     let worker = world.start(&["worker"]);
@@ -424,27 +402,6 @@ async fn dead_letters_of_earlier_runs_are_neither_lost_nor_doubled_and_do_nothin
     assert!(since.iter().all(|call| !touched.contains(&call.action.as_str())), "{since:?}");
 
     finish_as_told(&world, &again, &["orders"]).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_queue_that_takes_nothing_holds_up_no_run_and_loses_no_message() {
-    let mut world = World::with(vec![table("orders", 30), table("users", 30)]).await;
-    world.set("BACKUP_VISIBILITY_TIMEOUT", "10s");
-    world.aws.set_fault(|call| match (call.action.as_str(), call.resource.as_str()) {
-        ("Scan", "orders") => Some(Fault::error(400, "AccessDeniedException")),
-        ("SendMessage", "dynamodb-backup-export-dlq") => Some(Fault::error(403, "AccessDeniedException")),
-        _ => None,
-    });
-    world.send("export", "poison");
-    let ended = backed_up_in_part(&world, &["orders"]).await;
-    assert_named(&ended, "orders", "failed", &["scan table orders: AccessDeniedException"]);
-    assert_eq!(world.dead_letters("export"), []);
-    assert_eq!(world.messages_left(), 2, "what could not be buried comes back");
-
-    world.aws.clear_fault();
-    finish_as_told(&world, &ended, &["orders"]).await;
-    let [(body, reason)] = &world.dead_letters("export")[..] else { panic!("the poison was kept, once") };
-    assert!(body == "poison" && reason.contains("the export message is malformed"), "{body}: {reason}");
 }
 
 /// Runs a backup of which just these tables are not complete: the rest are, and equal to their sources.
@@ -535,24 +492,4 @@ fn hold(world: &World, is_it: impl Fn(&Call) -> bool + Send + Sync + 'static) ->
         })
     });
     held
-}
-
-/// Has the messages of a queue moved to its dead-letter queue after so many receives.
-async fn allow_receives(world: &World, stage: &str, receives: u32) {
-    let dead_letters = format!("arn:aws:sqs:{REGION}:{BACKUP_ACCOUNT}:dynamodb-backup-{stage}-dlq");
-    let policy = json!({ "deadLetterTargetArn": dead_letters, "maxReceiveCount": receives }).to_string();
-    let (sqs, url) = queue(world, &format!("dynamodb-backup-{stage}")).await;
-    let set = sqs.set_queue_attributes().queue_url(url).attributes(QueueAttributeName::RedrivePolicy, policy);
-    set.send().await.expect("a legal policy");
-}
-
-/// SQS as the backup account's root, and the URL of one of its queues.
-async fn queue(world: &World, name: &str) -> (aws_sdk_sqs::Client, String) {
-    let config = aws_sdk_sqs::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .endpoint_url(world.aws.endpoint())
-        .region(Region::new(REGION))
-        .credentials_provider(Credentials::new(BACKUP_ACCOUNT, "loopback", None, None, "loopback"))
-        .build();
-    (aws_sdk_sqs::Client::from_conf(config), format!("{}/{BACKUP_ACCOUNT}/{name}", world.aws.endpoint()))
 }

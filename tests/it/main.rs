@@ -22,19 +22,23 @@ mod format;
 mod guards;
 mod hand_over;
 mod harness;
+mod in_process;
 mod inventory;
 mod kills;
 mod limits;
 mod memory;
 mod metrics;
+mod model;
 mod nights;
 mod pace;
 mod pipeline;
+#[allow(dead_code, reason = "the soak tells more than the tests look at")]
 #[path = "../../examples/soak/points.rs"]
 mod points;
 mod restore;
 mod settings;
 mod settings_capture;
+mod settling;
 mod shutdown;
 #[path = "../../examples/soak/tables.rs"]
 mod tables;

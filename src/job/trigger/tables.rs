@@ -48,8 +48,8 @@ impl Start<'_> {
         self.settle(lease, &names, started).await.map(drop)
     }
 
-    /// Looks at so many tables. Where some could not be looked at, and that may pass, they are looked at again for a
-    /// minute or two: it is not theirs to be left out for. The inner errors are those of tables.
+    /// Looks at so many tables. Where some could not be looked at, and that may pass, they are looked at again after
+    /// 1, 4 and 16 s: it is not theirs to be left out for. The inner errors are those of tables.
     async fn looked_at<T, F>(
         &self,
         lease: &Lease,
@@ -59,7 +59,9 @@ impl Start<'_> {
     where
         F: Future<Output = Result<Result<T>>>,
     {
-        let mut looked: Vec<Result<T>> = stream::iter((0..tables).map(|at| look(at, Look::First)))
+        // Where all of them fail, the attempt does, and this is the last one.
+        let first = if self.is_last_attempt { Look::Last } else { Look::First };
+        let mut looked: Vec<Result<T>> = stream::iter((0..tables).map(|at| look(at, first)))
             .buffered(PLANNED_AT_ONCE)
             .try_collect()
             .await?;

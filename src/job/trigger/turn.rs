@@ -26,12 +26,15 @@ pub(super) enum Turn {
 #[derive(Serialize, Deserialize)]
 struct Next {
     run: RunId,
+    /// What its trigger asks for, which nobody knows once it is gone.
+    #[serde(default)]
+    requested: Selection,
 }
 
-/// A run of the chain, and the key of the object that put it there, where that is known.
+/// A run of the chain, and what put it there with the key it lies under, where that is known.
 struct Link {
     run: RunId,
-    named_by: Option<String>,
+    named_by: Option<(String, Selection)>,
 }
 
 /// Takes the turn of a run, unless another run of its source is going on. A stalled one is closed first.
@@ -45,14 +48,15 @@ pub(super) async fn take(start: &Start<'_>) -> Result<Turn> {
             return Ok(Turn::Taken(link.run.clone()));
         }
         let key = archive.layout().next_run(previous.as_ref().map(|link| &link.run), &start.source.name);
-        if archive.create(&key, &Next { run: start.id.clone() }).await? {
+        let ours = Next { run: start.id.clone(), requested: start.trigger.selection() };
+        if archive.create(&key, &ours).await? {
             return Ok(Turn::Ours);
         }
         let next: Next = archive.require(&key).await?;
         if next.run == start.id {
             return Ok(Turn::Ours);
         }
-        previous = Some(Link { run: next.run, named_by: Some(key) });
+        previous = Some(Link { run: next.run, named_by: Some((key, next.requested)) });
     }
 }
 
@@ -83,14 +87,12 @@ async fn is_over(start: &Start<'_>, link: &Link) -> Result<bool> {
         return Ok(stalled);
     }
     // It has its turn and no run.json: its worker is about to write it, or died and its trigger never came back.
-    let named_at = match &link.named_by {
-        Some(key) => archive.last_modified(key).await?,
-        None => None,
-    };
+    let Some((key, requested)) = &link.named_by else { return Ok(false) };
+    let named_at = archive.last_modified(key).await?;
     if !is_quiet(named_at.unwrap_or_else(Timestamp::now), stall_after) {
         return Ok(false);
     }
     let reason = "stalled before it was planned".to_owned();
-    let run = start.end(&link.run, Selection::default(), Outcome::Failed, reason).await?;
+    let run = start.end(&link.run, requested.clone(), Outcome::Failed, reason).await?;
     Ok(run.ended.is_some())
 }

@@ -42,7 +42,7 @@ pub use iam::Role;
 pub use loopback::{Door, Loopback};
 pub use random::Random;
 pub use s3::{BucketSettings, BucketView};
-pub use sqs::QueueView;
+pub use sqs::{KeptMessage, QueueView};
 
 /// The account whose tables are backed up.
 pub const SOURCE_ACCOUNT: &str = "111111111111";

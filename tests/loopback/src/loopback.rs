@@ -116,6 +116,12 @@ impl Loopback {
         self.cloud().sqs.hasten(factor);
     }
 
+    /// Stops the time of the queues: what is sent, given back, received or kept from now on is seen again when it is
+    /// [delivered](QueueView::deliver), and not before. So a test decides what comes when, how late and how often.
+    pub fn stop_queues(&self) {
+        self.cloud().sqs.stand_still();
+    }
+
     /// Makes what Terraform would make, all of it in [`REGION`]: the read-only source role, the bucket, and
     /// the queues `dynamodb-backup-{trigger,export,provision,write}`, each with its `-dlq`.
     pub fn deploy(&self) {

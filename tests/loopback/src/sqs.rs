@@ -8,7 +8,7 @@ mod queue;
 mod time;
 mod view;
 
-pub use view::QueueView;
+pub use view::{KeptMessage, QueueView};
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -44,6 +44,11 @@ impl Sqs {
     /// Makes delays pass so many times as fast.
     pub(crate) fn hasten(&self, factor: u32) {
         self.haste.set(factor);
+    }
+
+    /// Makes messages wait until they are delivered.
+    pub(crate) fn stand_still(&self) {
+        self.haste.stand_still();
     }
 
     /// Whoever came in by this door receives nothing more: a long poll that is still under way, too.

@@ -56,6 +56,8 @@ pub static CLASSES: &[Class] = &[
     Class::new("dynamodb-throttling", "dynamodb", moves_items, 0.03, |random| throttled("ThrottlingException", random)),
     Class::new("dynamodb-request-limit", "dynamodb", moves_items, 0.02, |random| throttled("RequestLimitExceeded", random)),
     Class::new("dynamodb-control-throttling", "dynamodb", administers, 0.03, |_| Fault::error(400, "ThrottlingException")),
+    // Of a table that has just become ACTIVE; where it does not become known, a run would wait too long.
+    Class::new("dynamodb-unknown-table", "dynamodb", any, 0.0, |_| Fault::error(400, "ResourceNotFoundException")),
     Class::new("dynamodb-500", "dynamodb", any, 0.02, |_| Fault::error(500, "InternalServerError")),
     Class::new("dynamodb-503", "dynamodb", any, 0.02, |_| Fault::error(503, "ServiceUnavailable")),
     Class::new("dynamodb-reset", "dynamodb", any, 0.02, |_| Fault::Reset),

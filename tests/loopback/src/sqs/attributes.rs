@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::invalid;
 use crate::wire::Refusal;
@@ -72,6 +72,14 @@ impl Attributes {
 
     pub(super) fn redrive(&self) -> Option<Redrive> {
         parse_redrive(self.0.get("RedrivePolicy")?)
+    }
+
+    /// Has messages that were received so often moved to where they are moved anyway.
+    pub(super) fn allow_receives(&mut self, max_receives: u64) {
+        if let Some(Redrive { target, .. }) = self.redrive() {
+            let policy = json!({ "deadLetterTargetArn": target, "maxReceiveCount": max_receives });
+            self.0.insert("RedrivePolicy".to_owned(), policy.to_string());
+        }
     }
 
     fn seconds(&self, name: &str) -> Duration {

@@ -60,6 +60,13 @@ struct Slot {
     door: u32,
 }
 
+/// A message that is in a queue, wherever it is.
+pub(super) struct Kept {
+    pub(super) number: u64,
+    pub(super) receives: u64,
+    pub(super) message: Message,
+}
+
 /// How many messages are where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -99,23 +106,33 @@ impl Queue {
             if how.max_receives.is_some_and(|limit| messages.receive_count(number) >= limit) {
                 dead.extend(messages.remove(number));
             } else {
-                received.extend(messages.take(number, now + how.visibility, how));
+                received.extend(messages.take(number, now + self.haste.keep(how.visibility), how));
             }
         }
         if how.duplicate {
             for one in &received {
-                messages.add(one.message.clone(), now);
+                messages.add(one.message.clone(), now + self.haste.shorten(Duration::ZERO));
             }
         }
         (received, dead)
     }
 
-    /// Makes what was received by a door, and is still hidden, visible now.
+    /// Makes one message visible now, whoever holds it; false where it is gone.
+    pub(super) fn deliver(&self, number: u64) -> bool {
+        let mut messages = self.messages.lock();
+        let is_there = messages.by_number.contains_key(&number);
+        messages.reschedule(number, Instant::now());
+        drop(messages);
+        self.arrival.notify_waiters();
+        is_there
+    }
+
+    /// Makes what was received by a door, and is still hidden, visible now, unless the time stands still.
     pub(super) fn give_back(&self, door: u32) {
         let now = Instant::now();
         let mut messages = self.messages.lock();
         for number in messages.held_by(door, now) {
-            messages.reschedule(number, now);
+            messages.reschedule(number, now + self.haste.shorten(Duration::ZERO));
         }
         drop(messages);
         self.arrival.notify_waiters();
@@ -153,7 +170,7 @@ impl Queue {
         let handle = Handle::parse(handle)?;
         let mut messages = self.messages.lock();
         if messages.receive_count(handle.number) == handle.receive_count {
-            messages.reschedule(handle.number, Instant::now());
+            messages.reschedule(handle.number, Instant::now() + self.haste.shorten(Duration::ZERO));
         }
         drop(messages);
         self.arrival.notify_waiters();
@@ -181,7 +198,7 @@ impl Queue {
         // Who keeps a message for as long as it was received counts on having that time.
         let is_extension =
             messages.by_number.get(&handle.number).is_some_and(|slot| slot.visibility == timeout);
-        let timeout = if is_extension { timeout } else { self.haste.shorten(timeout) };
+        let timeout = if is_extension { self.haste.keep(timeout) } else { self.haste.shorten(timeout) };
         messages.change(handle, now, now + timeout)?;
         drop(messages);
         self.arrival.notify_waiters();
@@ -208,11 +225,19 @@ impl Queue {
     }
 
     /// Every message, wherever it is, in the order sent.
-    pub(super) fn all(&self) -> Vec<Message> {
+    pub(super) fn all(&self) -> Vec<Kept> {
         let messages = self.messages.lock();
-        let mut numbered: Vec<_> = messages.by_number.iter().collect();
-        numbered.sort_by_key(|(number, _)| **number);
-        numbered.into_iter().map(|(_, slot)| slot.message.clone()).collect()
+        let mut kept: Vec<_> = messages
+            .by_number
+            .iter()
+            .map(|(number, slot)| Kept {
+                number: *number,
+                receives: slot.receive_count,
+                message: slot.message.clone(),
+            })
+            .collect();
+        kept.sort_by_key(|kept| kept.number);
+        kept
     }
 }
 

@@ -4,6 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+/// Longer than any test.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// The factor of a time that stands still.
+const STANDSTILL: u32 = 0;
+
 /// How many times as fast as a clock's the waiting of messages passes. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Haste(Arc<AtomicU32>);
@@ -19,8 +25,23 @@ impl Haste {
         self.0.store(factor.max(1), Ordering::Relaxed);
     }
 
-    /// What a wait comes to.
+    pub(super) fn stand_still(&self) {
+        self.0.store(STANDSTILL, Ordering::Relaxed);
+    }
+
+    /// What a wait comes to, no wait included.
     pub(super) fn shorten(&self, wait: Duration) -> Duration {
-        wait / self.0.load(Ordering::Relaxed)
+        match self.0.load(Ordering::Relaxed) {
+            STANDSTILL => FOR_EVER,
+            factor => wait / factor,
+        }
+    }
+
+    /// What the time comes to for which somebody keeps a message that he received.
+    pub(super) fn keep(&self, visibility: Duration) -> Duration {
+        match self.0.load(Ordering::Relaxed) {
+            STANDSTILL => FOR_EVER,
+            _ => visibility,
+        }
     }
 }

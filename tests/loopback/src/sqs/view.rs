@@ -12,6 +12,15 @@ use super::queue::Queue;
 #[derive(Clone)]
 pub struct QueueView(Arc<Queue>);
 
+/// A message in a queue.
+#[derive(Clone, Debug)]
+pub struct KeptMessage {
+    /// Tells it from all others of its queue.
+    pub number: u64,
+    pub receives: u64,
+    pub body: String,
+}
+
 impl QueueView {
     pub(super) fn new(queue: Arc<Queue>) -> Self {
         Self(queue)
@@ -42,7 +51,33 @@ impl QueueView {
         let texts = |message: &Message| {
             message.attributes.iter().map(|(name, value)| (name.clone(), value.text())).collect()
         };
-        self.0.all().iter().map(|message| (message.body.clone(), texts(message))).collect()
+        self.0.all().iter().map(|kept| (kept.message.body.clone(), texts(&kept.message))).collect()
+    }
+
+    /// Every message, wherever it is, in the order sent.
+    pub fn kept(&self) -> Vec<KeptMessage> {
+        let kept = self.0.all().into_iter();
+        kept.map(|kept| KeptMessage {
+            number: kept.number,
+            receives: kept.receives,
+            body: kept.message.body.clone(),
+        })
+        .collect()
+    }
+
+    /// Deletes every message.
+    pub fn purge(&self) {
+        self.0.purge();
+    }
+
+    /// Has messages moved to the dead-letter queue after so many receives, where there is one.
+    pub fn allow_receives(&self, max_receives: u64) {
+        self.0.attributes.write().allow_receives(max_receives);
+    }
+
+    /// Makes a message visible now, whether it waits or somebody holds it; false where it is gone.
+    pub fn deliver(&self, number: u64) -> bool {
+        self.0.deliver(number)
     }
 
     /// Sends a message, visible at once.
