@@ -140,4 +140,6 @@ fn unreadable(reason: impl std::fmt::Display) -> Error {
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod spelling;
+#[cfg(test)]
 mod tests;

@@ -3,7 +3,8 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::reference::{a_line, read_by_definition, table_key};
+use super::reference::read_by_definition;
+use super::spelling::{a_line, table_key};
 use super::*;
 use crate::error::Kind;
 use crate::schema::{KeyAttribute, KeyType};

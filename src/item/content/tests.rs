@@ -3,9 +3,8 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::item::reference::{
-    Json, a_line, base64_bytes, canonical_number, form_by_definition, table_key, typed,
-};
+use crate::item::reference::{Json, base64_bytes, canonical_number, form_by_definition};
+use crate::item::spelling::{a_line, table_key, typed};
 use crate::item::{ItemReader, walk};
 
 fn form(item: &str) -> Vec<u8> {

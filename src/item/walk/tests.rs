@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::item::reference::{Json, a_line, typed};
+use crate::item::reference::Json;
+use crate::item::spelling::{a_line, typed};
 
 /// A collection that is being read, with its members so far.
 type Open = (Option<Collection>, Vec<(String, Json)>);
