@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use self::trigger::Trigger;
 use crate::archive::layout::{RunId, Stage};
 use crate::error::{Error, Result};
+use crate::item::is_object;
 use crate::table::TableName;
 
 /// Version of the job messages; one of another version goes to the dead-letter queue.
@@ -61,6 +62,11 @@ impl Job {
         let malformed = |error: serde_json::Error| {
             Error::permanent(format!("the {stage} message is malformed")).with_source(error)
         };
+        if !is_object(body.as_bytes()) {
+            return Err(Error::permanent(format!(
+                "the {stage} message is malformed: it is not a JSON object"
+            )));
+        }
         let job = match stage {
             Stage::Provision => Self::Provision(serde_json::from_str(body).map_err(malformed)?),
             Stage::Write => Self::Write(serde_json::from_str(body).map_err(malformed)?),
@@ -143,6 +149,7 @@ mod tests {
         let refused = [
             ("", "malformed"),
             ("{}", "malformed"),
+            (r#"[1,"20260131T020000Z-1a2b3c4d","orders",0]"#, "malformed"),
             (r#"{"version":2,"run":"20260131T020000Z-1a2b3c4d","table":"orders","segment":0}"#, "version 2"),
             (r#"{"version":1,"run":"20260131T020000Z-1a2b3c4d","table":"a/b","segment":0}"#, "a/b"),
             (r#"{"version":1,"run":"../other","table":"orders","segment":0}"#, "../other"),

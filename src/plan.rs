@@ -68,6 +68,14 @@ impl Plan {
         }
     }
 
+    /// What makes a plan that was read one that cannot be followed, in words; `None` for one that can.
+    pub fn fault(&self) -> Option<&'static str> {
+        if u64::from(self.segments) > MAX_SEGMENTS || !(1..=self.segments).contains(&self.lanes) {
+            return Some("has segments or lanes out of range");
+        }
+        (self.part_bytes > MAX_PART_BYTES).then_some("has parts larger than memory is set aside for")
+    }
+
     /// Keeps reads and writes to so many units a second, and a part to the items of `item_units` each that a lane
     /// can write in a quarter of an hour: a part is the least that a write job can finish.
     #[must_use]
@@ -157,6 +165,21 @@ mod tests {
         assert_eq!(Plan::new(0, 0, OLD, 8).lanes, 1);
         assert_eq!(Plan::new(0, 0, YOUNG, 0).lanes, 1);
         assert_eq!(Plan::new(0, 0, YOUNG, 1_000_000).lanes, 40_000);
+    }
+
+    #[test]
+    fn a_plan_with_lanes_or_parts_out_of_range_is_at_fault() {
+        let plan = Plan::new(u64::MAX, 0, OLD, 8);
+        assert_eq!(plan.fault(), None);
+        for faulty in [
+            Plan { segments: 0, lanes: 0, ..plan.clone() },
+            Plan { lanes: 0, ..plan.clone() },
+            Plan { lanes: 40_001, ..plan.clone() },
+            Plan { segments: u32::MAX, ..plan.clone() },
+            Plan { part_bytes: u64::MAX, ..plan.clone() },
+        ] {
+            assert!(faulty.fault().is_some(), "{faulty:?}");
+        }
     }
 
     #[test]

@@ -7,11 +7,11 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::Archive;
 use super::layout::RunId;
 use super::manifest::{DataFile, SummaryHead, read_files};
-use super::marker::Exported;
+use super::marker::{Exported, sum};
 use super::part::{PartFile, content_md5};
 use super::record::Table;
 use crate::config::Compression;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// Markers read at once.
 const READ_AT_ONCE: usize = 32;
@@ -25,7 +25,7 @@ pub struct Backup {
 
 impl Backup {
     pub fn items(&self) -> u64 {
-        self.parts().map(|part| part.items).sum()
+        sum(self.parts().map(|part| part.items))
     }
 
     pub fn parts(&self) -> impl Iterator<Item = &PartFile> {
@@ -34,6 +34,36 @@ impl Backup {
 
     pub fn total_segments(&self) -> u32 {
         u32::try_from(self.segments.len()).expect("a table has at most 40,000 segments")
+    }
+
+    /// What the two manifest files of a full export that DynamoDB has made say is in its folder, which is `folder`
+    /// with a slash at its end. Also gives the ARN of the table that it is of.
+    ///
+    /// # Errors
+    /// They are malformed, list a file twice or count other items than the files have (permanent), or are of another
+    /// kind of export (usage).
+    pub fn of_native_export(folder: &str, summary: &[u8], files: &[u8]) -> Result<(Self, String)> {
+        let malformed = |file: &'static str| {
+            move |error: serde_json::Error| Error::permanent(format!("read {file}")).with_source(error)
+        };
+        let summary: SummaryHead =
+            serde_json::from_slice(summary).map_err(malformed("manifest-summary.json"))?;
+        require_full_export(&summary)?;
+        let files = read_files(files).map_err(malformed("manifest-files.json"))?;
+        let parts = files.iter().map(|file| native_part(folder, file)).collect::<Result<Vec<_>>>()?;
+        let mut keys = HashSet::new();
+        if let Some(twice) = parts.iter().find(|part| !keys.insert(&part.key)) {
+            return Err(Error::permanent(format!("manifest-files.json lists {} twice", twice.key)));
+        }
+        let backup = Self { segments: vec![parts] };
+        if backup.items() != summary.item_count {
+            return Err(Error::permanent(format!(
+                "it is not whole: its summary counts {} items, and its files {}",
+                summary.item_count,
+                backup.items()
+            )));
+        }
+        Ok((backup, summary.table_arn))
     }
 }
 
@@ -66,32 +96,10 @@ impl Archive {
     /// Permanent when it is not there, not whole, or not a full export in DynamoDB JSON.
     pub async fn native_export(&self, prefix: &str) -> Result<(Backup, String)> {
         let prefix = format!("{}/", prefix.trim_matches('/'));
-        let place = format!("s3://{}/{prefix}", self.bucket_name());
-        let malformed = |file: &'static str| {
-            let step = format!("read {place}{file}");
-            move |error: serde_json::Error| Error::permanent(step).with_source(error)
-        };
         let summary = self.native_file(&prefix, "manifest-summary").await?;
-        let summary: SummaryHead =
-            serde_json::from_slice(&summary).map_err(malformed("manifest-summary.json"))?;
-        require_full_export(&summary, &place)?;
         let files = self.native_file(&prefix, "manifest-files").await?;
-        let files = read_files(&files).map_err(malformed("manifest-files.json"))?;
-        let parts = files.iter().map(|file| native_part(&prefix, file)).collect::<Result<Vec<_>>>()?;
-        let mut keys = HashSet::new();
-        if let Some(twice) = parts.iter().find(|part| !keys.insert(&part.key)) {
-            let key = &twice.key;
-            return Err(Error::permanent(format!("{place}manifest-files.json lists {key} twice")));
-        }
-        let backup = Backup { segments: vec![parts] };
-        if backup.items() != summary.item_count {
-            return Err(Error::permanent(format!(
-                "{place} is not whole: its summary counts {} items, and its files {}",
-                summary.item_count,
-                backup.items()
-            )));
-        }
-        Ok((backup, summary.table_arn))
+        let backup = Backup::of_native_export(&prefix, &summary, &files);
+        backup.with_context(|| format!("read the export s3://{}/{prefix}", self.bucket_name()))
     }
 
     /// A JSON file of a native export, its checksum verified if there is one.
@@ -118,15 +126,15 @@ impl Archive {
     }
 }
 
-fn require_full_export(summary: &SummaryHead, place: &str) -> Result<()> {
+fn require_full_export(summary: &SummaryHead) -> Result<()> {
     if summary.output_format != "DYNAMODB_JSON" {
         let format = &summary.output_format;
-        return Err(Error::usage(format!("{place} has the format {format}: only DYNAMODB_JSON can be read")));
+        return Err(Error::usage(format!("it has the format {format}: only DYNAMODB_JSON can be read")));
     }
     match summary.export_type.as_deref() {
         None | Some("FULL_EXPORT") => Ok(()),
         Some(other) => {
-            Err(Error::usage(format!("{place} is of the type {other}: only a FULL_EXPORT holds every item")))
+            Err(Error::usage(format!("it is of the type {other}: only a FULL_EXPORT holds every item")))
         }
     }
 }
@@ -144,4 +152,36 @@ fn native_part(prefix: &str, file: &DataFile) -> Result<PartFile> {
         md5: file.md5_checksum.clone(),
         compression,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    fn read(files: &[(u64, &str)], counted: u64) -> Result<Backup> {
+        let summary = format!(r#"{{"tableArn":"arn","itemCount":{counted},"outputFormat":"DYNAMODB_JSON"}}"#);
+        let line = |(items, key): &(u64, &str)| {
+            format!(r#"{{"itemCount":{items},"md5Checksum":"","etag":"","dataFileS3Key":"{key}"}}"#)
+        };
+        let files: String = files.iter().map(line).collect();
+        let (backup, arn) = Backup::of_native_export("an/export/", summary.as_bytes(), files.as_bytes())?;
+        assert_eq!(arn, "arn");
+        Ok(backup)
+    }
+
+    #[test]
+    fn the_files_of_a_native_export_lie_in_its_folder_wherever_it_was_made() {
+        let backup = read(&[(2, "made/here/data/a.json.gz"), (1, "b.json.zst")], 3).expect("whole");
+        let keys: Vec<_> = backup.parts().map(|part| part.key.as_str()).collect();
+        assert_eq!(keys, ["an/export/data/a.json.gz", "an/export/data/b.json.zst"]);
+        assert_eq!((backup.items(), backup.total_segments()), (3, 1));
+    }
+
+    #[test]
+    fn counts_that_only_wrap_around_to_what_is_expected_are_refused() {
+        let error = read(&[(u64::MAX, "a.gz"), (3, "b.gz")], 2).expect_err("not whole");
+        assert_eq!(error.kind(), Kind::Permanent);
+        assert!(error.to_string().starts_with("it is not whole"), "{error}");
+    }
 }

@@ -37,7 +37,8 @@ impl RunId {
 
     pub fn parse(text: &str) -> Result<Self> {
         let legal = text.split_once('-').is_some_and(|(time, hex)| {
-            jiff::civil::DateTime::strptime(RUN_TIME, time).is_ok()
+            // More spellings of a time can be read than the one that sorts.
+            time_of(time).is_some_and(|at| Self::floor(at) == time)
                 && hex.len() == 8
                 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         });
@@ -50,10 +51,15 @@ impl RunId {
 
     /// When the run was triggered, to the second.
     pub fn time(&self) -> Timestamp {
-        let time = self.0.split('-').next().unwrap_or_default();
-        let civil = jiff::civil::DateTime::strptime(RUN_TIME, time).expect("parse and derive make no other");
-        TimeZone::UTC.to_timestamp(civil).expect("UTC has no gaps")
+        let time = self.0.split('-').next().and_then(time_of);
+        time.expect("parse and derive make no other")
     }
+}
+
+/// The time that an id begins with; `None` also for one that is later than timestamps go.
+fn time_of(text: &str) -> Option<Timestamp> {
+    let civil = jiff::civil::DateTime::strptime(RUN_TIME, text).ok()?;
+    TimeZone::UTC.to_timestamp(civil).ok()
 }
 
 fn not_a_run(text: &str) -> Error {
@@ -337,8 +343,18 @@ mod tests {
 
     #[test]
     fn text_that_is_not_a_run_id_is_refused_by_name() {
-        for text in ["", "latest", "20260131T020000Z-1A2B3C4D", "20261331T020000Z-1a2b3c4d", "../x-12345678"]
-        {
+        for text in [
+            "",
+            "latest",
+            "20260131T020000Z-1A2B3C4D",
+            "20261331T020000Z-1a2b3c4d",
+            "../x-12345678",
+            "99991231T235959Z-1a2b3c4d",
+            "+20260131T020000Z-1a2b3c4d",
+            "20260131T020060Z-1a2b3c4d",
+            "20260131T2000Z-1a2b3c4d",
+            " 20260131T020000Z-1a2b3c4d",
+        ] {
             let error = RunId::parse(text).expect_err("not a run id");
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
         }

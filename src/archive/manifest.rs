@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::layout::TableFolder;
-use super::marker::{Exported, Window};
+use super::marker::{Exported, Window, sum};
 use super::record::Table;
 use crate::error::{Error, Result};
 
@@ -130,7 +130,7 @@ fn summary<'a>(
         s3_sse_kms_key_id: None,
         manifest_files_s3_key: folder.manifest_files(),
         billed_size_bytes: definition.table_size_bytes,
-        item_count: segments.iter().map(Exported::items).sum(),
+        item_count: sum(segments.iter().map(Exported::items)),
         output_format: "DYNAMODB_JSON",
     }
 }

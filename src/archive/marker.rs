@@ -50,12 +50,18 @@ impl Window {
 
 impl Exported {
     pub fn items(&self) -> u64 {
-        self.parts.iter().map(|part| part.items).sum()
+        sum(self.parts.iter().map(|part| part.items))
     }
 
     pub fn bytes(&self) -> u64 {
-        self.parts.iter().map(|part| part.bytes).sum()
+        sum(self.parts.iter().map(|part| part.bytes))
     }
+}
+
+/// The sum of counts that were read, which is at most all that there are: one that wraps around could be the sum that
+/// is expected.
+pub(super) fn sum(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
 }
 
 /// The target table is there, ours, ACTIVE and of the source's key schema.

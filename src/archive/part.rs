@@ -40,6 +40,11 @@ enum Encoder {
 /// What a part may have grown beyond its size when it is closed: a page is compressed whole.
 const SLACK_BYTES: u64 = 2 << 20;
 
+/// The longest line that is read. The largest item has 400 KB (DynamoDB Developer Guide, “Constraints in Amazon
+/// DynamoDB”), which take about nine times as much at most as JSON. A body may decompress to thousands of times its
+/// size: this keeps one without line breaks from filling the memory.
+pub const MAX_LINE_BYTES: usize = 16 << 20;
+
 /// What to do about a part that is not what was put.
 pub(super) const CHANGED: &str =
     "get an older version of the object back, or leave this backup and make another";
@@ -159,15 +164,23 @@ impl PartReader {
     }
 
     /// Reads the next line into `line` without its newline; false at the end of the part.
+    ///
+    /// # Errors
+    /// The body cannot be decompressed, its last line has no newline, or a line has more than [`MAX_LINE_BYTES`].
     pub fn next_line(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
         line.clear();
-        if self.lines.read_until(b'\n', line)? == 0 {
+        let with_newline = MAX_LINE_BYTES as u64 + 1;
+        if self.lines.by_ref().take(with_newline).read_until(b'\n', line)? == 0 {
             return Ok(false);
         }
-        if line.pop_if(|last| *last == b'\n').is_none() {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the last line has no end"));
+        if line.pop_if(|last| *last == b'\n').is_some() {
+            return Ok(true);
         }
-        Ok(true)
+        Err(if line.len() > MAX_LINE_BYTES {
+            io::Error::new(io::ErrorKind::InvalidData, "a line is longer than an item can be")
+        } else {
+            io::Error::new(io::ErrorKind::UnexpectedEof, "the last line has no end")
+        })
     }
 
     /// The last line of the part, which says where the next part begins.
@@ -273,6 +286,32 @@ mod tests {
         let next = part();
         assert_eq!((next.body.as_ptr(), &next.md5), (memory, &held.md5));
         assert_ne!(part().body.as_ptr(), held.body.as_ptr());
+    }
+
+    #[test]
+    fn a_line_that_no_item_can_have_is_refused_before_it_fills_the_memory() {
+        let text = vec![b' '; 8 * MAX_LINE_BYTES];
+        let body = Bytes::from(zstd::bulk::compress(&text, 1).expect("compressed"));
+        let open = || {
+            PartReader::open("key", body.clone(), &content_md5(&body), Compression::Zstd(1)).expect("opens")
+        };
+        let mut line = Vec::new();
+        let error = open().next_line(&mut line).expect_err("refused");
+        assert_eq!(error.to_string(), "a line is longer than an item can be");
+        assert!(line.capacity() <= 2 * MAX_LINE_BYTES);
+        assert!(open().last_line().is_err());
+    }
+
+    #[test]
+    fn the_longest_line_is_read() {
+        let text = [vec![b' '; MAX_LINE_BYTES], b"\n".to_vec()].concat();
+        let body = Bytes::from(zstd::bulk::compress(&text, 1).expect("compressed"));
+        let md5 = content_md5(&body);
+        let mut reader = PartReader::open("key", body, &md5, Compression::Zstd(1)).expect("opens");
+        let mut line = Vec::new();
+        assert!(reader.next_line(&mut line).expect("readable"));
+        assert_eq!(line.len(), MAX_LINE_BYTES);
+        assert!(!reader.next_line(&mut line).expect("readable"));
     }
 
     #[test]

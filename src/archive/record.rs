@@ -96,6 +96,9 @@ impl TryFrom<TableRecord> for Table {
     type Error = Error;
 
     fn try_from(record: TableRecord) -> Result<Self> {
+        if let Some(fault) = record.plan.fault() {
+            return Err(Error::permanent(format!("the plan of table {} {fault}", record.table)));
+        }
         let definition = serde_json::from_str(record.definition.get()).map_err(|error| {
             Error::permanent(format!("read the definition of table {}", record.table)).with_source(error)
         })?;

@@ -44,15 +44,15 @@ impl TableState {
                 self.provisioned |= name == "provision";
                 self.deletions_decided |= name == "deletions";
             }
-            Some(("export", segment)) => self.exported.extend(segment.parse::<u32>().ok()),
+            Some(("export", segment)) => self.exported.extend(parse_segment(segment)),
             Some(("write", name)) => match name.split_once('-') {
-                None => self.written.extend(name.parse::<u32>().ok()),
-                Some((segment, _)) => self.begun_writes.extend(segment.parse::<u32>().ok()),
+                None => self.written.extend(parse_segment(name)),
+                Some((segment, _)) => self.begun_writes.extend(parse_segment(segment)),
             },
             Some(("delete", "enqueued")) => self.deletes_enqueued = true,
             Some(("delete", name)) => match name.split_once('-') {
-                None => self.deleted.extend(name.parse::<u32>().ok()),
-                Some((segment, _)) => self.begun_deletes.extend(segment.parse::<u32>().ok()),
+                None => self.deleted.extend(parse_segment(name)),
+                Some((segment, _)) => self.begun_deletes.extend(parse_segment(segment)),
             },
             Some(("failed", job)) => self.failed.extend(parse_job(job)),
             Some(("last-attempt", job)) => self.last_attempts.extend(parse_job(job)),
@@ -110,7 +110,15 @@ fn parse_job(name: &str) -> Option<(Stage, u32)> {
         "write" => Stage::Write,
         _ => return None,
     };
-    Some((stage, segment.parse().ok()?))
+    Some((stage, parse_segment(segment)?))
+}
+
+/// The number of a segment as our keys have it, in five digits or as many more as it takes: another spelling is no
+/// marker of ours.
+fn parse_segment(digits: &str) -> Option<u32> {
+    let is_ours = digits.bytes().all(|byte| byte.is_ascii_digit())
+        && (digits.len() == 5 || (digits.len() > 5 && !digits.starts_with('0')));
+    if is_ours { digits.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -134,6 +142,11 @@ mod tests {
             "failed/items-00000.json",
             "last-attempt/export-00003.json",
             "export/notes.txt",
+            "export/1.json",
+            "export/+0002.json",
+            "export/000003.json",
+            "write/4-begun.json",
+            "failed/export-5.json",
         ]);
         assert!(state.provisioned);
         assert_eq!(state.exported, BTreeSet::from([0, 12]));

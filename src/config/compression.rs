@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::reader::Reader;
 use super::value::{choice, whole_number};
@@ -11,12 +12,29 @@ use super::value::{choice, whole_number};
 const ZSTD_LEVELS: RangeInclusive<i32> = 1..=19;
 const GZIP_LEVELS: RangeInclusive<u32> = 1..=9;
 
-/// A codec with its level; as JSON `{"codec":"zstd","level":1}`.
+/// A codec with its level; as JSON `{"codec":"zstd","level":1}`, in which the level is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "codec", content = "level", rename_all = "lowercase")]
 pub enum Compression {
-    Zstd(i32),
-    Gzip(u32),
+    Zstd(#[serde(deserialize_with = "zstd_level")] i32),
+    Gzip(#[serde(deserialize_with = "gzip_level")] u32),
+}
+
+fn zstd_level<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
+    level(from, &ZSTD_LEVELS)
+}
+
+fn gzip_level<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    level(from, &GZIP_LEVELS)
+}
+
+fn level<'de, L, D>(from: D, levels: &RangeInclusive<L>) -> Result<L, D::Error>
+where
+    L: Deserialize<'de> + PartialOrd,
+    D: Deserializer<'de>,
+{
+    let level = L::deserialize(from)?;
+    if levels.contains(&level) { Ok(level) } else { Err(D::Error::custom("no level of compression")) }
 }
 
 impl Compression {
@@ -64,6 +82,18 @@ mod tests {
         ] {
             assert_eq!(serde_json::to_string(&compression).unwrap(), json);
             assert_eq!(serde_json::from_str::<Compression>(json).unwrap(), compression);
+        }
+    }
+
+    #[test]
+    fn a_level_that_a_codec_does_not_have_is_not_read() {
+        for json in [
+            r#"{"codec":"zstd","level":20}"#,
+            r#"{"codec":"zstd","level":-1}"#,
+            r#"{"codec":"gzip","level":4294967295}"#,
+        ] {
+            let error = serde_json::from_str::<Compression>(json).unwrap_err();
+            assert!(error.to_string().starts_with("no level of compression"), "{error}");
         }
     }
 

@@ -1,9 +1,11 @@
 //! The message that starts runs.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
+use crate::item::is_object;
 use crate::table::{Pattern, Selection};
 
 /// The message of the trigger queue: `{}` backs up every source.
@@ -21,6 +23,15 @@ pub struct Trigger {
     pub accept_changes: bool,
 }
 
+/// What tells the envelope of EventBridge from a message of our own.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    detail: Option<&'a RawValue>,
+    #[serde(rename = "detail-type")]
+    detail_type: Option<IgnoredAny>,
+}
+
 impl Trigger {
     /// Reads a message: our own, or the envelope of EventBridge around it.
     ///
@@ -31,18 +42,16 @@ impl Trigger {
         let malformed = |error: serde_json::Error| {
             Error::permanent("the trigger message is malformed").with_source(error)
         };
-        let message: Value = serde_json::from_str(body).map_err(malformed)?;
-        let request = match message.get("detail") {
-            Some(Value::String(detail)) => serde_json::from_str(detail).map_err(malformed)?,
-            Some(detail) if message.get("detail-type").is_some() => detail.clone(),
-            _ => message,
+        let message: &RawValue = serde_json::from_str(body).map_err(malformed)?;
+        require_object(message.get())?;
+        let envelope: Envelope<'_> = serde_json::from_str(body).map_err(malformed)?;
+        let request = match envelope.detail.map(RawValue::get) {
+            Some(detail) if detail.starts_with('"') => serde_json::from_str(detail).map_err(malformed)?,
+            Some(detail) if envelope.detail_type.is_some() => detail.to_owned(),
+            _ => body.to_owned(),
         };
-        if !request.is_object() {
-            return Err(Error::permanent(
-                "the trigger message is not a JSON object: send {} to back up everything",
-            ));
-        }
-        serde_json::from_value(request).map_err(malformed)
+        require_object(&request)?;
+        serde_json::from_str(&request).map_err(malformed)
     }
 
     /// The message's body.
@@ -56,8 +65,17 @@ impl Trigger {
     }
 }
 
+fn require_object(message: &str) -> Result<()> {
+    if is_object(message.as_bytes()) {
+        return Ok(());
+    }
+    Err(Error::permanent("the trigger message is not a JSON object: send {} to back up everything"))
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::error::Kind;
 
@@ -102,7 +120,16 @@ mod tests {
 
     #[test]
     fn what_is_not_a_trigger_is_refused() {
-        for body in ["", "[]", "null", r#"{"table":"orders"}"#, r#"{"tables":["a/b"]}"#, r#"{"source":7}"#] {
+        for body in [
+            "",
+            "[]",
+            "null",
+            r#"{"table":"orders"}"#,
+            r#"{"tables":["a/b"]}"#,
+            r#"{"source":7}"#,
+            r#"{"tables":["orders"],"tables":["users"]}"#,
+            r#"{"detail-type":"nightly","detail":{"source":"shop","source":"crm"}}"#,
+        ] {
             let error = Trigger::parse(body).expect_err("refused");
             assert_eq!(error.kind(), Kind::Permanent, "{body}");
         }
