@@ -64,16 +64,14 @@ resource "aws_security_group" "endpoints" {
   description = "Interface endpoints of ${local.name}: HTTPS from the VPC"
   vpc_id      = var.vpc_id
   tags        = local.tags
-}
 
-resource "aws_vpc_security_group_ingress_rule" "endpoints" {
-  for_each = toset(var.interface_endpoints ? data.aws_vpc.this[0].cidr_block_associations[*].cidr_block : [])
-
-  security_group_id = aws_security_group.endpoints[0].id
-  description       = "HTTPS from the VPC"
-  ip_protocol       = "tcp"
-  from_port         = 443
-  to_port           = 443
-  cidr_ipv4         = each.key
-  tags              = local.tags
+  # One rule for all ranges, and not a resource for each: of a VPC that is made in the same apply, nobody knows yet how
+  # many there are.
+  ingress {
+    description = "HTTPS from the VPC"
+    protocol    = "tcp"
+    from_port   = 443
+    to_port     = 443
+    cidr_blocks = data.aws_vpc.this[0].cidr_block_associations[*].cidr_block
+  }
 }

@@ -205,6 +205,7 @@ module.backup.aws_cloudwatch_metric_alarm.crash_loop update $of_alarms
 module.backup.aws_cloudwatch_metric_alarm.dead_letters update $of_alarms
 module.backup.aws_cloudwatch_metric_alarm.no_complete_run update $of_alarms
 module.backup.aws_cloudwatch_metric_alarm.oldest_message update $of_alarms
+module.backup.aws_cloudwatch_metric_alarm.too_few_tasks update $of_alarms
 module.backup.aws_ecs_service.worker update availability_zone_rebalancing
 module.backup.aws_vpc_endpoint.interface update private_dns_enabled,security_group_ids
 DIFFERENCES

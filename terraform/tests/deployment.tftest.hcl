@@ -451,7 +451,7 @@ run "endpoints_are_made_where_they_are_asked_for" {
   }
   assert {
     # With private DNS the whole VPC comes here.
-    condition     = values(aws_vpc_security_group_ingress_rule.endpoints)[*].cidr_ipv4 == ["10.0.0.0/16"]
+    condition     = one(aws_security_group.endpoints[0].ingress).cidr_blocks == tolist(["10.0.0.0/16"])
     error_message = "others in the VPC are cut off from the services"
   }
 }
