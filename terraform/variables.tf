@@ -83,9 +83,8 @@ variable "schedule_expression" {
   type        = string
   default     = "cron(0 2 * * ? *)"
   validation {
-    # "Schedule types in EventBridge Scheduler": six fields, '?' in that of the day or that of the weekday.
-    condition     = can(regex("^rate\\([1-9][0-9]* (minute|hour|day)s?\\)$", var.schedule_expression)) || can(regex("^cron\\(([^ ()]+ [^ ()]+ \\? [^ ()]+ [^ ()]+|[^ ()]+ [^ ()]+ [^ ()]+ [^ ()]+ \\?) [^ ()]+\\)$", var.schedule_expression))
-    error_message = "schedule_expression ${jsonencode(var.schedule_expression)}: give rate(1 day), or cron() with six fields of which the third or the fifth is '?', for example cron(0 2 * * ? *)."
+    condition     = can(regex("^rate\\([1-9][0-9]* (minute|hour|day)s?\\)$", var.schedule_expression)) || can(regex(local.cron, var.schedule_expression))
+    error_message = "schedule_expression ${jsonencode(var.schedule_expression)}: give rate(1 day), or cron(minutes hours day month weekday year) of which day or weekday is '?', for example cron(0 2 * * ? *)."
   }
 }
 

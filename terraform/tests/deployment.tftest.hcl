@@ -265,6 +265,19 @@ run "the_worker_deletes_nothing_and_no_policy_is_wider_than_it_must_be" {
   }
 }
 
+run "what_eventbridge_scheduler_takes_is_a_schedule" {
+  command = plan
+  assert {
+    # Most of these are examples of AWS's ("Schedule types in EventBridge Scheduler").
+    condition = alltrue([for expression in [
+      "cron(0 2 * * ? *)", "cron(15 10 ? * 6L 2022-2023)", "cron(15 12 * * ? *)", "cron(0 18 ? * MON-FRI *)",
+      "cron(0 8 1 * ? *)", "cron(0/15 * * * ? *)", "cron(0/10 * ? * MON-FRI *)", "cron(0/5 8-17 ? * MON-FRI *)",
+      "cron(5,35 14 * * ? *)", "cron(0 0 3W * ? *)", "cron(0 0 L * ? *)", "cron(0 0 ? JAN,jul 3#2 *)",
+    ] : can(regex(local.cron, expression))])
+    error_message = "a schedule is refused that is one"
+  }
+}
+
 run "nobody_restores_unless_named" {
   command = plan
   assert {

@@ -102,6 +102,24 @@ run "a_schedule_without_cron" {
   variables { schedule_expression = "0 2 * * ? *" }
 }
 
+run "a_cron_of_hours_that_no_day_has" {
+  command         = plan
+  expect_failures = [var.schedule_expression]
+  variables { schedule_expression = "cron(0 24 * * ? *)" }
+}
+
+run "a_cron_of_words" {
+  command         = plan
+  expect_failures = [var.schedule_expression]
+  variables { schedule_expression = "cron(every night at two ? please)" }
+}
+
+run "a_rate_of_nothing" {
+  command         = plan
+  expect_failures = [var.schedule_expression]
+  variables { schedule_expression = "rate(0 days)" }
+}
+
 run "a_setting_that_nothing_reads" {
   command         = plan
   expect_failures = [var.settings]
