@@ -62,7 +62,7 @@ done
 region="${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}"
 [ -n "$region" ] || refuse "which region? Set AWS_REGION"
 # The second one is what version 1 of the AWS CLI reads.
-export AWS_REGION="$region" AWS_DEFAULT_REGION="$region" AWS_PAGER="" TF_INPUT=0
+export AWS_REGION="$region" AWS_DEFAULT_REGION="$region" AWS_PAGER="" TF_INPUT=0 TF_IN_AUTOMATION=1
 account="$(aws sts get-caller-identity --query Account --output text)" \
   || refuse "AWS does not know who is calling: set AWS_PROFILE, or log in"
 ! grep -Eq "account_id[[:space:]]*=[[:space:]]*\"$account\"" "$var_file" \
