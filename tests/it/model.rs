@@ -15,7 +15,7 @@ use self::stage::Stage;
 use self::step::{Story, story};
 
 /// How many stories are told when nobody asks for more (`PROPTEST_CASES`).
-const STORIES: u32 = 32;
+const STORIES: u32 = 16;
 
 #[test]
 fn whatever_happens_to_a_run_no_rule_is_broken_and_the_next_run_makes_good() {

@@ -43,6 +43,8 @@ pub(crate) struct Stage {
     director: Director,
     rules: Rules,
     world: Arc<Mutex<World>>,
+    /// The runs of which it is known how they ended.
+    over: BTreeSet<String>,
 }
 
 /// The tables, and what is known of them.
@@ -77,7 +79,8 @@ impl Stage {
         let world = Arc::new(Mutex::new(world));
         let director = Director::new(&aws, Arc::clone(&world));
         let rules = Rules::new(&aws, &all);
-        let mut stage = Self { aws, settings, workers: Vec::new(), director, rules, world };
+        let mut stage =
+            Self { aws, settings, workers: Vec::new(), director, rules, world, over: BTreeSet::new() };
         stage.replace_all().await;
         stage
     }
@@ -148,9 +151,12 @@ impl Stage {
     }
 
     /// Every run is over and says why it is not complete, if it is not; and that may be so for few reasons.
-    fn look_at_reports(&self) -> Result<(), String> {
+    fn look_at_reports(&mut self) -> Result<(), String> {
         let (bucket, world) = (self.aws.bucket(BUCKET), lock(&self.world));
         for run in rules::runs(&bucket.keys().into_iter().collect()) {
+            if !self.over.insert(run.clone()) {
+                continue;
+            }
             let Some(report) = object(&bucket, &format!("runs/{run}/report.json")) else {
                 return Err(format!("no message is left, and run {run} is not over"));
             };
@@ -300,9 +306,11 @@ impl World {
         world
     }
 
-    /// What comes now has no excuse.
+    /// What comes now has no excuse but that a copy is somebody else's.
     fn forgive(&mut self) {
         self.worn_out = false;
+        self.tables.values_mut().for_each(|known| known.copy_changed = None);
+        self.upset.retain(|name| self.tables[name].not_ours.is_some());
     }
 
     /// Does what a deed says, as far as its tables are there.
