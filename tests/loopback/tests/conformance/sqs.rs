@@ -292,6 +292,41 @@ async fn in_haste_delays_and_pauses_are_short_and_extensions_are_not() {
 }
 
 #[tokio::test]
+async fn in_queues_that_stand_still_only_what_is_delivered_is_received() {
+    let queue = Queue::deployed().await;
+    queue.loopback.stop_queues();
+    queue.send("first").await;
+    queue.send("second").await;
+    assert_eq!(queue.receive(30, 0).await.len(), 0);
+    let view = queue.loopback.queue(BACKUP_ACCOUNT, "dynamodb-backup-export");
+    let [_, second] = &view.kept()[..] else { panic!("two are kept") };
+    assert!(view.deliver(second.number));
+    let (message, handle) = queue.receive_one(1, 0).await;
+    assert_eq!(message.body.as_deref(), Some("second"));
+    // Neither given back nor after its visibility timeout does it come by itself.
+    assert_eq!(queue.change_visibility(&handle, 0).await, Ok(()));
+    assert_eq!(queue.receive(30, 2).await.len(), 0);
+    assert!(view.deliver(second.number));
+    queue.receive_one(30, 0).await;
+    assert_eq!(view.kept().iter().map(|message| message.receives).collect::<Vec<_>>(), [0, 2]);
+}
+
+#[tokio::test]
+async fn what_was_received_as_often_as_a_test_allows_is_dead() {
+    let queue = Queue::deployed().await;
+    let view = queue.loopback.queue(BACKUP_ACCOUNT, "dynamodb-backup-export");
+    view.allow_receives(1);
+    queue.send("once").await;
+    let (_, handle) = queue.receive_one(30, 0).await;
+    assert_eq!(queue.change_visibility(&handle, 0).await, Ok(()));
+    assert_eq!(queue.receive(30, 0).await.len(), 0);
+    let dead = queue.loopback.queue(BACKUP_ACCOUNT, "dynamodb-backup-export-dlq");
+    assert_eq!(dead.messages().len(), 1);
+    dead.purge();
+    assert_eq!(dead.messages().len(), 0);
+}
+
+#[tokio::test]
 async fn who_came_in_by_a_door_is_known_and_gives_everything_back_when_it_closes() {
     let queue = Queue::deployed().await;
     let door = queue.loopback.door().await.expect("a free port");
