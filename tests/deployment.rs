@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use dynamodb_backup::config::SETTINGS;
+use dynamodb_backup::metrics::{METRICS, NAMESPACE, Unit};
 use loopback_aws::{
     BACKUP_ACCOUNT, BUCKET, EXTERNAL_ID, Fault, Loopback, REGION, SOURCE_ACCOUNT, SOURCE_ROLE_ARN, sample,
 };
@@ -18,9 +19,14 @@ const SOURCE_POLICY: &str = include_str!("../terraform/source-account/permission
 const PARAMETERS: &str = include_str!("../terraform/parameters.tf");
 const QUEUES: &str = include_str!("../terraform/queues.tf");
 const TASK: &str = include_str!("../terraform/task.tf");
+const ALARMS: &str = include_str!("../terraform/alarms.tf");
+const DASHBOARD: &str = include_str!("../terraform/dashboard.tf");
 const README: &str = include_str!("../README.md");
 const DOCKERFILE: &str = include_str!("../Dockerfile");
 const COMPOSE: &str = include_str!("../docker-compose.yml");
+const VARIABLES: &str = include_str!("../terraform/variables.tf");
+const DOCTOR: &str = include_str!("../src/doctor/queues.rs");
+const STAND_IN: &str = include_str!("stand_in.py");
 const SEED: &str = include_str!("compose/seed.sh");
 
 /// Settings that a deployment has no use for: the queues have the names that follow from the environment, the
@@ -94,6 +100,70 @@ fn terraform_and_compose_name_the_queues_as_the_program_does() {
     assert!(SEED.contains(r#"NAME="dynamodb-backup-$ENVIRONMENT""#));
 }
 
+/// The last receive gives a job up, so one fewer is what it is tried.
+#[test]
+fn whoever_makes_queues_gives_a_job_as_many_attempts() {
+    let (_, variable) =
+        VARIABLES.split_once("variable \"max_receive_count\"").expect("there is such a variable");
+    let default =
+        variable.lines().find_map(|line| line.trim().strip_prefix("default ")).expect("it has a default");
+    for (file, text) in
+        [("README.md", README), ("seed.sh", SEED), ("stand_in.py", STAND_IN), ("doctor", DOCTOR)]
+    {
+        let counts = text.split("maxReceiveCount").skip(1).map(|rest| {
+            rest.trim_start_matches([':', ' ', '"', '\\'])
+                .split(|c: char| !c.is_ascii_digit())
+                .next()
+                .unwrap_or_default()
+        });
+        let counts: Vec<&str> = counts.filter(|count| !count.is_empty()).collect();
+        assert!(
+            !counts.is_empty() && counts.iter().all(|count| *count == value(default)),
+            "{file}: {counts:?}"
+        );
+    }
+}
+
+/// What AWS measures by itself of what is deployed (Amazon SQS Developer Guide, “Available CloudWatch metrics for Amazon
+/// SQS”; EventBridge User Guide, “Monitoring Amazon EventBridge”; CloudWatch User Guide, “Amazon ECS Container
+/// Insights metrics”).
+const METRICS_OF_AWS: [(&str, &str, &[&str]); 5] = [
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible", &["QueueName"]),
+    ("AWS/SQS", "ApproximateNumberOfMessagesNotVisible", &["QueueName"]),
+    ("AWS/SQS", "ApproximateAgeOfOldestMessage", &["QueueName"]),
+    ("AWS/Events", "Invocations", &["RuleName"]),
+    ("ECS/ContainerInsights", "RunningTaskCount", &["ClusterName", "ServiceName"]),
+];
+
+/// CloudWatch takes every name and every set of dimensions: an alarm on one that nobody publishes has no data for ever.
+#[test]
+fn alarms_and_dashboard_ask_for_what_is_published_under_the_dimensions_that_it_has() {
+    let published: BTreeSet<Series> = METRICS
+        .iter()
+        .flat_map(|metric| metric.by.dimensions().iter().map(|set| Series::new(NAMESPACE, metric.name, set)))
+        .chain(METRICS_OF_AWS.iter().map(|(namespace, metric, set)| Series::new(namespace, metric, set)))
+        .collect();
+    let alarms: Vec<&str> = ALARMS.split("resource \"aws_cloudwatch_metric_alarm\"").skip(1).collect();
+    let widgets: Vec<&str> = DASHBOARD.split("title").filter(|part| value(part).starts_with('"')).collect();
+    assert!(alarms.len() >= 5 && widgets.len() >= 12, "{} alarms, {} widgets", alarms.len(), widgets.len());
+    let of_alarms = alarms.iter().map(|alarm| (*alarm, vec![Series::of_alarm(alarm)]));
+    for (text, asked) in of_alarms.chain(widgets.iter().map(|widget| (*widget, Series::of_widget(widget)))) {
+        assert!(!asked.is_empty(), "no metric is read here: {text}");
+        for series in asked {
+            assert!(published.contains(&series), "nobody publishes {series:?}");
+            // Both are told in hours.
+            let is_ours =
+                METRICS.iter().find(|metric| series.namespace == NAMESPACE && metric.name == series.metric);
+            if let Some(metric) = is_ours.filter(|_| text.contains(" * 3600") || text.contains(" / 3600")) {
+                assert_eq!(metric.unit, Unit::Seconds, "{series:?}");
+            }
+        }
+    }
+    // What own_widgets are drawn with.
+    assert!(DASHBOARD.contains(r#"of_environment = ["Environment", var.environment]"#));
+    assert!(DASHBOARD.contains(&format!("concat([{NAMESPACE:?}, metric], local.of_environment)")));
+}
+
 #[test]
 fn the_policies_of_terraform_and_of_the_readme_are_the_same() {
     let of_readme = |holds: &str| {
@@ -140,6 +210,66 @@ fn the_image_has_the_compiler_and_the_path_that_others_rely_on() {
     for check in [TASK, COMPOSE] {
         assert!(check.contains(r#"["CMD", "/dynamodb-backup", "--version"]"#));
     }
+}
+
+/// What CloudWatch keeps apart: values of other dimensions are of another metric to it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Series {
+    namespace: String,
+    metric: String,
+    dimensions: BTreeSet<String>,
+}
+
+impl Series {
+    fn new(namespace: &str, metric: &str, dimensions: &[&str]) -> Self {
+        let dimensions = dimensions.iter().map(|name| (*name).to_owned()).collect();
+        Self { namespace: namespace.to_owned(), metric: metric.to_owned(), dimensions }
+    }
+
+    fn of_alarm(alarm: &str) -> Self {
+        let attribute = |name: &str| {
+            let mut lines = alarm.lines().map(str::trim).filter_map(|line| line.strip_prefix(name));
+            value(lines.find(|rest| rest.trim_start().starts_with('=')).unwrap_or_default())
+        };
+        let dimensions = attribute("dimensions").trim_matches(['{', '}', ' ']).split(", ");
+        let names: Vec<&str> = dimensions.filter_map(|pair| pair.split(" =").next()).collect();
+        Self::new(
+            attribute("namespace").trim_matches('"'),
+            attribute("metric_name").trim_matches('"'),
+            &names,
+        )
+    }
+
+    /// A widget lists names that are drawn by environment, or namespace, name and dimensions, or searches.
+    fn of_widget(widget: &str) -> Vec<Self> {
+        let by_name = widget.lines().filter(|line| line.trim_end().ends_with("] },"));
+        let names =
+            by_name.filter_map(|line| line.split_once("metrics = ")).flat_map(|(_, list)| quoted(list));
+        let named = names.map(|name| Self::new(NAMESPACE, &name, &["Environment"]));
+        let listed = widget.split("[\"").skip(1).filter_map(|rest| {
+            let end = rest.find(['{', ']']).unwrap_or(rest.len());
+            let words: Vec<&str> = rest[..end].split(", ").map(|word| word.trim_matches('"')).collect();
+            let dimensions: Vec<&str> =
+                words.iter().skip(2).step_by(2).copied().filter(|name| !name.is_empty()).collect();
+            (!dimensions.is_empty()).then(|| Self::new(words[0], words[1], &dimensions))
+        });
+        let searched = widget.split("SEARCH('{").skip(1).map(|rest| {
+            let (schema, terms) = rest.split_once('}').expect("a schema ends");
+            let metric = terms.split("MetricName=\\\"").nth(1).and_then(|name| name.split('\\').next());
+            let (namespace, dimensions) = schema.split_once(',').expect("a schema has dimensions");
+            Self::new(
+                namespace,
+                metric.expect("a metric is searched for"),
+                &dimensions.split(',').collect::<Vec<_>>(),
+            )
+        });
+        named.chain(listed).chain(searched).collect()
+    }
+}
+
+/// What stands behind a name of Terraform's, on the same line.
+fn value(rest: &str) -> &str {
+    rest.lines().next().unwrap_or_default().trim_start_matches(['=', ' '])
 }
 
 /// One table to be made, and one that is there and must be adopted, which tags it.
