@@ -79,6 +79,12 @@ impl Check {
         Self::new(check, Mark::Wrong, finding)
     }
 
+    /// The same about what a run does without, if it has to.
+    fn dispensable(self) -> Self {
+        let mark = if self.mark == Mark::Wrong { Mark::Warning } else { self.mark };
+        Self { mark, ..self }
+    }
+
     fn mend(mut self, mend: impl Into<String>) -> Self {
         self.mend.push(mend.into());
         self

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Session;
+use super::access::{Access, access};
 use super::failure::{code, failure};
 use crate::error::{Error, Result};
 use crate::schema::settings::{AutoScaling, NotReadable};
@@ -31,6 +32,8 @@ pub enum Scalings {
     NotReadable(NotReadable),
 }
 
+const ASK: &str = "ask Application Auto Scaling";
+
 type ListOf = fn(&mut AutoScaling) -> &mut Vec<Box<RawValue>>;
 
 /// Sends one request for each page, and gives the elements of all, each as it came. (Application Auto Scaling API
@@ -45,7 +48,7 @@ macro_rules! pages {
             let page = request.send().await.map_err(|error| {
                 let permission =
                     (code(&error) == Some("AccessDeniedException")).then_some(stringify!($method));
-                (permission, failure(&error, "ask Application Auto Scaling"))
+                (permission, failure(&error, ASK))
             })?;
             elements.extend(body.elements($member).map_err(|error| (None, error))?);
             token = page.next_token;
@@ -54,6 +57,16 @@ macro_rules! pages {
             }
         }
     }};
+}
+
+/// Asks for one element of what a method tells: the permission for it, and whether it is there.
+macro_rules! may {
+    ($client:expr, $method:ident) => {
+        async {
+            let request = $client.$method().service_namespace(ServiceNamespace::Dynamodb).max_results(1);
+            (permission(stringify!($method)), access(request.send().await, &[], ASK))
+        }
+    };
 }
 
 impl Scalings {
@@ -68,7 +81,8 @@ impl Scalings {
 
 impl Scaling {
     pub fn new(session: &Session) -> Self {
-        let mut config = aws_sdk_applicationautoscaling::config::Builder::from(&session.sdk);
+        let config = aws_sdk_applicationautoscaling::config::Builder::from(&session.sdk);
+        let mut config = config.interceptor(session.retries.clone());
         if let Some(role) = &session.role {
             config = config.interceptor(role.clone()).retry_classifier(role.clone());
         }
@@ -85,6 +99,14 @@ impl Scaling {
                 reason: format!("{error:#}"),
             }),
         }
+    }
+
+    /// Each permission that [`Scaling::of_all_tables`] needs, and whether it is there.
+    pub async fn may_read(&self) -> [(String, Result<Access>); 3] {
+        let targets = may!(self.0, describe_scalable_targets);
+        let policies = may!(self.0, describe_scaling_policies);
+        let actions = may!(self.0, describe_scheduled_actions);
+        futures::join!(targets, policies, actions).into()
     }
 
     /// The error comes with the method that was denied, if one was.

@@ -17,6 +17,7 @@ const NO_TABLE: &str = "dynamodb-backup-doctor";
 /// The account that holds the copies.
 struct Copies<'a> {
     tables: Tables,
+    config: &'a Config,
     identity: &'a Identity,
     region: &'a str,
 }
@@ -28,8 +29,12 @@ pub(super) async fn examine(
     identity: &Identity,
     copies: &[TableName],
 ) -> Vec<Check> {
-    let account =
-        Copies { tables: Tables::of_copies(session, "doctor-copies"), identity, region: session.region() };
+    let account = Copies {
+        tables: Tables::of_copies(session, "doctor-copies"),
+        config,
+        identity,
+        region: session.region(),
+    };
     let prefixes: BTreeSet<&str> =
         config.sources.iter().map(|source| source.target_prefix.as_str()).collect();
     let mut checks = Vec::new();
@@ -67,7 +72,25 @@ impl Copies<'_> {
         permissions.add("dynamodb:BatchWriteItem", self.tables.may_write(missing).await);
         permissions.add("dynamodb:TagResource", self.tables.may_tag(&self.arn(missing.as_str())).await);
         permissions.add("dynamodb:ListTagsOfResource", self.may_list_tags(missing, copy).await);
-        permissions.into_checks(check, |denied| grant(self.identity, "copies", denied, &[self.arn("*")]))
+        let grant = |denied: &[&str]| grant(self.identity, "copies", denied, &[self.arn("*")]);
+        let mut checks = permissions.into_checks(check, grant);
+        let dispensable = self.dispensable(missing).await.into_checks(check, grant);
+        checks.extend(dispensable.into_iter().map(Check::dispensable));
+        checks
+    }
+
+    /// What the copies are compared and brought up to date with: without it a run says that it could not.
+    async fn dispensable(&self, missing: &TableName) -> Permissions {
+        let mut permissions = Permissions::default();
+        permissions.add("dynamodb:DescribeTimeToLive", self.tables.may_read_time_to_live(missing).await);
+        permissions.add("dynamodb:UpdateTable", self.tables.may_update(missing).await);
+        if self.config.copies.recovery_days.is_some() {
+            let may_read = self.tables.may_read_recovery(missing).await;
+            permissions.add("dynamodb:DescribeContinuousBackups", may_read);
+            let may_enable = self.tables.may_enable_recovery(missing).await;
+            permissions.add("dynamodb:UpdateContinuousBackups", may_enable);
+        }
+        permissions
     }
 
     /// Asked about a table that does not exist, DynamoDB may say so or deny access: a denial tells something only

@@ -1,11 +1,12 @@
 //! A source account: the role, what it asks for, and what it may read.
 
-use super::mend::{grant_role, trust};
+use super::mend::{NETWORK, grant_role, trust};
 use super::{Check, Mark};
 use crate::archive::record::Account;
-use crate::aws::Session;
 use crate::aws::dynamodb::{CallError, ScanRequest, Tables};
+use crate::aws::scaling::Scaling;
 use crate::aws::sts::Identity;
+use crate::aws::{Access, Session};
 use crate::config::{Config, Secret, SourceConfig};
 use crate::environment::{account_of, refuse_own_account};
 use crate::error::Error;
@@ -46,6 +47,7 @@ pub(super) async fn examine(
             checks.push(source.examine_external_id(session).await);
             let (of_tables, first) = source.examine_tables(&Tables::of_source(&assumed, "doctor")).await;
             checks.extend(of_tables);
+            checks.extend(source.examine_scaling(&Scaling::new(&assumed)).await);
             copy = first
                 .and_then(|first| TableName::parse(&format!("{}{first}", source.source.target_prefix)).ok());
         }
@@ -202,11 +204,40 @@ impl Source<'_> {
         checks
     }
 
+    /// Asked about the whole account, as by a run, which does without what it is not told.
+    async fn examine_scaling(&self, scaling: &Scaling) -> Vec<Check> {
+        let check = self.check("auto scaling");
+        let (mut denied, mut unknown) = (Vec::new(), None);
+        for (permission, access) in scaling.may_read().await {
+            match access {
+                Ok(Access::Allowed) => {}
+                Ok(Access::Denied) => denied.push(permission),
+                Err(error) => unknown = Some(error),
+            }
+        }
+        let mut checks = Vec::new();
+        if !denied.is_empty() {
+            let finding = format!("denied, so not in the archive: {}", denied.join(", "));
+            let denied: Vec<&str> = denied.iter().map(String::as_str).collect();
+            checks.push(Check::warning(check.as_str(), finding).mend(self.grant(&denied)));
+        }
+        if let Some(error) = unknown {
+            let told = Check::warning(check.as_str(), format!("not told, so not in the archive: {error:#}"));
+            checks.push(if error.is_retryable() { told.mend(NETWORK) } else { told });
+        }
+        if checks.is_empty() {
+            checks.push(Check::fine(check, format!("that of {} may be read", self.account)));
+        }
+        checks
+    }
+
     fn grant(&self, actions: &[&str]) -> String {
         let role = &self.source.role_arn;
         let Account { account_id, region } = &self.account;
         let resource = match actions {
+            // Neither service's lists have a resource (Service Authorization Reference).
             ["dynamodb:ListTables"] => "*".to_owned(),
+            [first, ..] if first.starts_with("application-autoscaling:") => "*".to_owned(),
             _ => format!("arn:{}:dynamodb:{region}:{account_id}:table/*", role.partition()),
         };
         grant_role(role.as_str(), "read", actions, &[resource])

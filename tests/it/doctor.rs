@@ -1,6 +1,7 @@
 //! `doctor` finds whatever a run would fail of, names it with its mend, and changes nothing.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
@@ -8,7 +9,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use aws_sdk_ssm::config::Credentials;
 use aws_sdk_ssm::types::ParameterType;
 use loopback_aws::{
-    BACKUP_ACCOUNT, BUCKET, BucketSettings, EXTERNAL_ID, REGION, Role, SOURCE_ACCOUNT, SOURCE_ROLE_ARN,
+    BACKUP_ACCOUNT, BUCKET, BucketSettings, EXTERNAL_ID, Fault, REGION, Role, SOURCE_ACCOUNT, SOURCE_ROLE_ARN,
 };
 use serde_json::{Value, json};
 
@@ -16,32 +17,15 @@ use crate::harness::{Ended, Started, World, create, table};
 
 const TASK_ROLE_ARN: &str = "arn:aws:iam::222222222222:role/dynamodb-backup-task";
 
-/// What README grants the task role, and what doctor reads besides.
-const TASK_ACTIONS: [&str; 23] = [
-    "sts:AssumeRole",
-    "s3:ListBucket",
-    "s3:GetObject",
-    "s3:PutObject",
-    "s3:GetBucketVersioning",
-    "s3:GetBucketObjectLockConfiguration",
-    "s3:GetEncryptionConfiguration",
-    "s3:GetBucketPublicAccessBlock",
-    "dynamodb:BatchWriteItem",
-    "dynamodb:CreateTable",
-    "dynamodb:DescribeTable",
-    "dynamodb:ListTagsOfResource",
-    "dynamodb:Scan",
-    "dynamodb:TagResource",
-    "sqs:ChangeMessageVisibility",
-    "sqs:DeleteMessage",
-    "sqs:GetQueueAttributes",
-    "sqs:GetQueueUrl",
-    "sqs:ReceiveMessage",
-    "sqs:SendMessage",
-    "ssm:GetParametersByPath",
-    "kms:GenerateDataKey",
-    "kms:Decrypt",
-];
+/// What Terraform lets the task role do, for the worker and for doctor.
+fn task_actions() -> impl Iterator<Item = &'static str> {
+    let policies =
+        [include_str!("../../terraform/permissions.tf"), include_str!("../../terraform/doctor.tf")];
+    let words = policies.into_iter().flat_map(|policy| policy.split('"').skip(1).step_by(2));
+    words.filter(|word| {
+        word.split_once(':').is_some_and(|(_, action)| action.starts_with(|first: char| first.is_uppercase()))
+    })
+}
 
 async fn sdk(world: &World, region: &'static str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
@@ -52,9 +36,9 @@ async fn sdk(world: &World, region: &'static str) -> SdkConfig {
         .await
 }
 
-/// Makes the program a session of the task role, which may do what README says but for these actions.
+/// Makes the program a session of the task role, which may do what Terraform lets it do but for these actions.
 async fn become_task_without(world: &mut World, missing: &[&str]) {
-    let allowed = TASK_ACTIONS.iter().copied().filter(|action| !missing.contains(action));
+    let allowed = task_actions().filter(|action| !missing.contains(action));
     world.aws.add_role(Role::new(TASK_ROLE_ARN, BACKUP_ACCOUNT).allow(allowed));
     let sts = aws_sdk_sts::Client::new(&sdk(world, REGION).await);
     let assumed = sts.assume_role().role_arn(TASK_ROLE_ARN).role_session_name("task").send().await;
@@ -130,6 +114,7 @@ async fn where_everything_is_fine_it_says_so_and_has_changed_nothing() {
     examined.expect("source tables", "fine", &["2 of 2"]);
     examined.expect("source reading", "fine", &["table orders"]);
     examined.expect("source settings", "fine", &["table orders"]);
+    examined.expect("source auto scaling", "fine", &["111111111111"]);
     examined.expect(
         "queue dynamodb-backup-export",
         "fine",
@@ -155,7 +140,7 @@ async fn where_everything_is_fine_it_says_so_and_has_changed_nothing() {
         "{in_source:?}"
     );
     assert!(calls.iter().all(|call| call.action != "PutObject" && call.action != "ReceiveMessage"));
-    assert!(calls.len() < 60, "{} calls", calls.len());
+    assert!(calls.len() < 70, "{} calls", calls.len());
 
     let text = world.run(&["doctor"]).await.expect_code(0);
     let lines: Vec<&str> = text.stdout.lines().collect();
@@ -226,7 +211,26 @@ async fn a_bucket_that_is_missing_elsewhere_or_open_is_named() {
     world.set("BACKUP_BUCKET", "elsewhere");
     examine(&world, 1).await.expect("bucket", "wrong", &["is in us-west-2", "export AWS_REGION=us-west-2"]);
 
+    let s3 = aws_sdk_s3::config::Builder::from(&sdk(&world, REGION).await).force_path_style(true);
+    let s3 = s3.credentials_provider(Credentials::new(SOURCE_ACCOUNT, "loopback", None, None, "loopback"));
+    let place = CreateBucketConfiguration::builder();
+    let place = place.location_constraint(BucketLocationConstraint::EuWest1).build();
+    let create = aws_sdk_s3::Client::from_conf(s3.build()).create_bucket().bucket("theirs");
+    create.create_bucket_configuration(place).send().await.expect("the bucket is created");
+    world.set("BACKUP_BUCKET", "theirs");
+    examine(&world, 1).await.expect("bucket", "wrong", &["belongs to another account"]);
+
     world.set("BACKUP_BUCKET", BUCKET);
+    // As if it were theirs and its policy let us in: the second call names the owner that we expect.
+    let asked = AtomicUsize::new(0);
+    world.aws.set_fault(move |call| {
+        let is_second = || asked.fetch_add(1, Ordering::Relaxed) == 1;
+        (call.action == "HeadBucket" && is_second()).then(|| Fault::error(403, "AccessDenied"))
+    });
+    let examined = examine(&world, 0).await;
+    examined.expect("bucket owner", "warning", &["belongs to another account than 222222222222", "--bucket"]);
+    world.aws.clear_fault();
+
     world.bucket().set_up(BucketSettings {
         kms_key: Some("arn:aws:kms:eu-west-1:222222222222:key/1".to_owned()),
         public_access_blocked: false,
@@ -297,6 +301,26 @@ async fn what_the_source_role_may_not_do_is_named_and_only_settings_can_be_done_
         &["dynamodb:GetResourcePolicy", "dynamodb:ListTagsOfResource", put],
     );
     assert!(!examined.told("source settings", "warning").contains("DescribeTimeToLive"));
+
+    let scaling = ["ScalableTargets", "ScalingPolicies", "ScheduledActions"]
+        .map(|list| format!("application-autoscaling:Describe{list}"));
+    let denied = format!("denied, so not in the archive: {}", scaling.join(", "));
+    examined.expect("source auto scaling", "warning", &[&denied, put, r#""Resource":["*"]"#]);
+    let reads = ["dynamodb:Describe*", "dynamodb:List*", "dynamodb:Get*", "dynamodb:Scan"];
+    let role = Role::new(SOURCE_ROLE_ARN, BACKUP_ACCOUNT).external_id(EXTERNAL_ID).allow(reads);
+    world.aws.add_role(role.allow(scaling[..2].iter().map(String::as_str)));
+    let examined = examine(&world, 0).await;
+    assert_eq!(examined.marked("warning"), BTreeSet::from(["bucket versioning", "source auto scaling"]));
+    let denied = format!("denied, so not in the archive: {}", scaling[2]);
+    examined.expect("source auto scaling", "warning", &[&denied, put]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_of_auto_scaling_that_is_not_there_is_a_warning() {
+    let mut world = World::with(vec![table("orders", 1)]).await;
+    world.set("AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING", "http://127.0.0.1:1");
+    let examined = examine(&world, 0).await;
+    examined.expect("source auto scaling", "warning", &["not in the archive", "VPC endpoint"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -325,6 +349,16 @@ async fn what_the_task_role_may_not_do_is_named_and_what_only_doctor_reads_can_b
     examine(&world, 0).await.expect("copies", "fine", &["dynamodb:ListTagsOfResource"]);
     become_task_without(&mut world, &["dynamodb:ListTagsOfResource"]).await;
     examine(&world, 1).await.expect("copies", "wrong", &["denied: dynamodb:ListTagsOfResource"]);
+    let spared = ["dynamodb:DescribeTimeToLive", "dynamodb:UpdateTable"];
+    let of_recovery = ["dynamodb:DescribeContinuousBackups", "dynamodb:UpdateContinuousBackups"];
+    become_task_without(&mut world, &[spared, of_recovery].concat()).await;
+    let denied = format!("denied: {}", spared.join(", "));
+    examine(&world, 0).await.expect("copies", "warning", &[&denied, put]);
+    world.set("BACKUP_COPY_RECOVERY_DAYS", "7");
+    let denied = format!("{denied}, {}", of_recovery.join(", "));
+    examine(&world, 0).await.expect("copies", "warning", &[&denied, put]);
+    become_task_without(&mut world, &[]).await;
+    examine(&world, 0).await.expect("copies", "fine", &["UpdateTable", "UpdateContinuousBackups"]);
     become_task_without(&mut world, &["sqs:GetQueueAttributes"]).await;
     examine(&world, 1).await.expect("queue dynamodb-backup-write", "wrong", &["AccessDenied", put]);
 }

@@ -55,20 +55,23 @@ impl Extras {
             "UpdateContributorInsights" => update_insights,
             _ => return None,
         };
-        Some(self.change(body, database, perform))
+        let table = resource(body);
+        if action.ends_with("ContinuousBackups") && must_exist(database, &table).is_err() {
+            return Some(Err(no_table_to_back_up(&table).into()));
+        }
+        Some(self.change(&table, body, database, perform))
     }
 
     pub(super) fn forget(&self, table: &str) {
         self.0.write().remove(table);
     }
 
-    fn change(&self, body: &[u8], database: &Database, perform: Action) -> Answer {
-        let table = resource(body);
-        must_exist(database, &table)?;
+    fn change(&self, table: &str, body: &[u8], database: &Database, perform: Action) -> Answer {
+        must_exist(database, table)?;
         let input: Input = serde_json::from_slice(body)
             .map_err(|error| Refusal::bad_request("SerializationException", error.to_string()))?;
         let mut settings = self.0.write();
-        let answer = perform(settings.entry(table.clone()).or_default(), &table, input)?;
+        let answer = perform(settings.entry(table.to_owned()).or_default(), table, input)?;
         Ok(answer.to_string())
     }
 }
@@ -142,6 +145,11 @@ fn describe_insights(settings: &mut Settings, table: &str, _input: Input) -> Res
 fn update_insights(settings: &mut Settings, table: &str, input: Input) -> Result<Value, Refusal> {
     settings.has_contributor_insights = input.contributor_insights_action == "ENABLE";
     describe_insights(settings, table, Input::default())
+}
+
+/// These two say it in their own way (DynamoDB API Reference, “DescribeContinuousBackups”).
+fn no_table_to_back_up(table: &str) -> Refusal {
+    Refusal::bad_request("TableNotFoundException", format!("Table not found: {table}"))
 }
 
 fn must_exist(database: &Database, table: &str) -> Result<(), Failure> {

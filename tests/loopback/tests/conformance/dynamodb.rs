@@ -140,7 +140,7 @@ async fn settings_that_dynoxide_does_not_know_are_answered() {
     let policy = client.get_resource_policy().resource_arn(arn).send().await.expect_err("there is none");
     assert!(policy.into_service_error().is_policy_not_found_exception());
     let missing = client.describe_continuous_backups().table_name("absent").send().await;
-    assert!(missing.is_err());
+    assert!(missing.expect_err("it is absent").into_service_error().is_table_not_found_exception());
 }
 
 #[tokio::test]
