@@ -8,6 +8,7 @@ mod settle;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -118,7 +119,7 @@ pub async fn process(environment: Arc<Environment>, stage: Stage, message: Messa
         .unwrap_or_else(|panic| Err(Error::retryable("the job ended in a panic").with_source(panic)));
     let queue = environment.queues.of(stage);
     let decided = if heartbeat.is_held() {
-        Some(settle::decide(&environment, &received, outcome).instrument(span.clone()).await)
+        Some(settle::decide(&environment, &received, outcome).boxed().instrument(span.clone()).await)
     } else {
         None
     };
@@ -147,7 +148,7 @@ async fn work_on(environment: &Environment, received: &Received, lease: &Lease) 
         if is_left_over && !job::trigger::has_started(environment, message).await? {
             return Err(settle::came_to_no_end());
         }
-        return job::trigger::run(environment, lease, message).await;
+        return job::trigger::run(environment, lease, message).boxed().await;
     }
     let job = Job::parse(received.stage, &message.body)?;
     // Of one that is done, nothing is left but to move its run on.

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::aws::sqs::{Extension, Message, Queue};
 
 /// Extends the visibility of one message until it is stopped. When the message cannot be kept, the job is
 /// cancelled: somebody else may be at work on it.
 pub(super) struct Heartbeat {
-    done: CancellationToken,
+    /// Ends the beating when it is dropped: a job that panics keeps no message for ever.
+    done: DropGuard,
     beating: JoinHandle<Extension>,
 }
 
@@ -25,7 +26,7 @@ impl Heartbeat {
     ) -> Self {
         let done = CancellationToken::new();
         let beating = tokio::spawn(beat(queue, message, visibility, done.clone(), job));
-        Self { done, beating }
+        Self { done: done.drop_guard(), beating }
     }
 
     /// Whether the message has not been lost yet.
@@ -35,7 +36,7 @@ impl Heartbeat {
 
     /// Stops extending; false when the message was lost.
     pub(super) async fn stop(self) -> bool {
-        self.done.cancel();
+        drop(self.done);
         matches!(self.beating.await, Ok(Extension::Held))
     }
 }
