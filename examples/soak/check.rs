@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::tables::{self, Items};
 
-const QUEUES: [&str; 4] = ["trigger", "export", "provision", "write"];
+pub(crate) const QUEUES: [&str; 4] = ["trigger", "export", "provision", "write"];
 
 /// What was found after a run that should be complete.
 #[derive(Clone, Debug, Default)]

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use loopback_aws::{BACKUP_ACCOUNT, Call, Door, Fault, FaultPlan, Loopback};
+use loopback_aws::{BACKUP_ACCOUNT, Call, Door, Fault, FaultPlan, Loopback, QueueView};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::mpsc;
 
+use crate::check;
 use crate::points::{Blow, Points};
 
 /// A job is tried five times. Whoever holds one for the fourth time is spared, by kills and by faults: a message
@@ -23,7 +24,7 @@ const SPARED_RECEIVES: u64 = 4;
 const ABSENCE: Duration = Duration::from_millis(150);
 
 /// How long a worker is paused. Its messages are given back after a third of it.
-const PAUSE: Duration = Duration::from_millis(600);
+pub(crate) const PAUSE: Duration = Duration::from_millis(600);
 
 const TRIGGER_QUEUE: &str = "dynamodb-backup-trigger";
 
@@ -103,8 +104,18 @@ impl Fleet {
         let (sender, blows) = mpsc::unbounded_channel();
         let workers = Arc::clone(&state);
         let triggers = aws.queue(BACKUP_ACCOUNT, TRIGGER_QUEUE);
+        let queues = check::QUEUES.map(|name| format!("dynamodb-backup-{name}"));
+        let queues = queues.map(|name| (aws.queue(BACKUP_ACCOUNT, &name), name));
         aws.set_fault(move |call| {
             let sent = || triggers.sent();
+            // What a dying receiver takes with it counts as well.
+            let is_worn = |queue: &QueueView| {
+                queue.kept().iter().any(|message| message.receives + 1 >= SPARED_RECEIVES)
+            };
+            let is_receive = call.action == "ReceiveMessage";
+            if is_receive && queues.iter().any(|(queue, name)| *name == call.resource && is_worn(queue)) {
+                return None;
+            }
             match strike(&workers, &mut lock(&points), call, sent, &sender) {
                 Stroke::Spared => None,
                 Stroke::Missed => plan.strike(call),

@@ -26,7 +26,7 @@ use serde::Serialize;
 use self::fleet::Program;
 use self::trial::Verdict;
 
-/// After so many seeds every kind of fault has struck, and somebody was hit at every kind of call.
+/// After so many seeds every kind of fault has struck.
 const ENOUGH_FOR_ALL: u64 = 100;
 
 struct Arguments {
@@ -150,7 +150,7 @@ impl Summary {
     }
 
     fn is_good(&self) -> bool {
-        self.failed_seeds.is_empty() && self.never_struck.is_empty() && self.never_hit.is_empty()
+        self.failed_seeds.is_empty() && self.never_struck.is_empty()
     }
 
     fn add(&mut self, seed: u64, verdict: &Verdict) {

@@ -13,7 +13,7 @@ use loopback_aws::{
 use serde_json::Value;
 
 use crate::check::{self, Findings};
-use crate::fleet::{Fleet, Program, RunEnded, Tally};
+use crate::fleet::{self, Fleet, Program, RunEnded, Tally};
 use crate::points::Points;
 use crate::tables;
 
@@ -141,11 +141,15 @@ impl Trial {
             self.aws.queue(BACKUP_ACCOUNT, "dynamodb-backup-trigger").send("{}");
         }
         let deadline = Instant::now() + PATIENCE;
-        let mut ended = None;
+        let (mut ended, mut over_since) = (None, None);
         loop {
             ended = self.fleet.look_after().await?.or(ended);
-            let is_over = check::reports(&self.aws).len() >= number && check::messages_left(&self.aws) == 0;
-            if is_over && !self.fleet.has_run() {
+            let is_over = check::reports(&self.aws).len() >= number
+                && check::messages_left(&self.aws) == 0
+                && !self.fleet.has_run();
+            over_since = if is_over { over_since.or_else(|| Some(Instant::now())) } else { None };
+            // One that was paused may have a word to say when all is over.
+            if over_since.is_some_and(|since| since.elapsed() > fleet::PAUSE * 2) {
                 break;
             }
             if Instant::now() > deadline {

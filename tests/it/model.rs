@@ -14,12 +14,16 @@ use tokio::runtime::Builder;
 use self::stage::Stage;
 use self::step::{Story, story};
 
+/// How long a story that ends badly is made shorter.
+const MOST_SHRINKING_MS: u32 = 60_000;
+
 /// How many stories are told when nobody asks for more (`PROPTEST_CASES`).
 const STORIES: u32 = 16;
 
 #[test]
 fn whatever_happens_to_a_run_no_rule_is_broken_and_the_next_run_makes_good() {
-    let mut config = Config { failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let mut config =
+        Config { failure_persistence: None, max_shrink_time: MOST_SHRINKING_MS, ..Config::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = STORIES;
     }
