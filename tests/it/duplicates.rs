@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use loopback_aws::{BACKUP_ACCOUNT, BUCKET, Fault, REGION, SOURCE_ACCOUNT};
+use loopback_aws::{BACKUP_ACCOUNT, BUCKET, Fault, SOURCE_ACCOUNT};
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
@@ -182,14 +181,7 @@ async fn put_as_somebody_else(world: &World, table: &str, items: usize, body: &B
     let folder = layout.table_folder(&world.only_run(), &name);
     assert_eq!(record, [folder.table()]);
     let key = format!("{}AWSDynamoDB/{}/data/00000-00000.json.zst", folder.path(), folder.export_id());
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .endpoint_url(world.aws.endpoint())
-        .force_path_style(true)
-        .region(Region::new(REGION))
-        .credentials_provider(Credentials::new(BACKUP_ACCOUNT, "loopback", None, None, "loopback"))
-        .build();
-    let put = aws_sdk_s3::Client::from_conf(config).put_object().bucket(BUCKET).key(&key).if_none_match("*");
+    let put = world.s3().put_object().bucket(BUCKET).key(&key).if_none_match("*");
     let put = put.metadata("attempt", "somebody else's").metadata("items", items.to_string());
     let put = put.metadata("md5", BASE64.encode(Md5::digest(body)));
     let put = put.metadata("consumed-units", "1");

@@ -6,7 +6,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use loopback_aws::{BACKUP_ACCOUNT, BUCKET, BucketView, Call, Fault, REGION, SOURCE_ACCOUNT};
 use serde_json::{Value, json};
 
@@ -223,14 +222,7 @@ async fn a_segment_whose_last_part_is_corrupt_is_not_continued_behind_it_and_ano
 }
 
 async fn flip_keeping_metadata(world: &World, key: &str) {
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .endpoint_url(world.aws.endpoint())
-        .force_path_style(true)
-        .region(Region::new(REGION))
-        .credentials_provider(Credentials::new(BACKUP_ACCOUNT, "loopback", None, None, "loopback"))
-        .build();
-    let s3 = aws_sdk_s3::Client::from_conf(config);
+    let s3 = world.s3();
     let metadata = s3.head_object().bucket(BUCKET).key(key).send().await.expect("it is there").metadata;
     flip(&world.bucket(), key);
     let body = world.bucket().get(key).expect("it is there");

@@ -4,6 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use dynamodb_backup::archive::layout::RunId;
 use loopback_aws::sample::SampleTable;
 use loopback_aws::{BACKUP_ACCOUNT, BUCKET, BucketView, Call, Loopback, REGION, SOURCE_ACCOUNT};
@@ -81,6 +82,18 @@ impl World {
 
     pub(crate) fn bucket(&self) -> BucketView {
         self.aws.bucket(BUCKET)
+    }
+
+    /// S3 as the backup account's root.
+    pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .endpoint_url(self.aws.endpoint())
+            .force_path_style(true)
+            .region(Region::new(REGION))
+            .credentials_provider(Credentials::new(BACKUP_ACCOUNT, "loopback", None, None, "loopback"))
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
     }
 
     /// A JSON object in the bucket, by the end of its key.

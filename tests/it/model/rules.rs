@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 
 use super::chronicle::{Chronicle, Window, key};
 
-/// Where tables lie that hold every key there may be, so that a scan tells in which order keys come.
-const SHADOW_ACCOUNT: &str = "333333333333";
+/// The account of a table that holds every key there may be, so that a scan tells in which order keys come.
+pub(crate) const SHADOW_ACCOUNT: &str = "333333333333";
+
+/// That table.
+pub(crate) const SHADOW: &str = "shadow";
 
 /// All that may be done in a source.
 const READS: [&str; 9] = [
@@ -207,14 +210,6 @@ impl Rules {
         let ranks = self.ranks.entry(segments).or_insert_with(|| ranks(aws, segments));
         *ranks.get(key).unwrap_or_else(|| panic!("key {key} is not one of ours"))
     }
-}
-
-/// The table that holds every key.
-pub(crate) const SHADOW: &str = "shadow";
-
-/// The account of [`SHADOW`].
-pub(crate) fn shadow_account() -> &'static str {
-    SHADOW_ACCOUNT
 }
 
 fn ranks(aws: &Loopback, segments: u32) -> HashMap<String, (u32, usize)> {

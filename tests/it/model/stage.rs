@@ -301,7 +301,7 @@ impl World {
         let put = json!({ "TableName": FOREIGN, "Item": item(3, 999) });
         world.call(BACKUP_ACCOUNT, "PutItem", &put).expect("a legal item");
         world.take_away(FOREIGN);
-        aws.dynamodb(rules::shadow_account(), REGION, "CreateTable", &create(rules::SHADOW))
+        aws.dynamodb(rules::SHADOW_ACCOUNT, REGION, "CreateTable", &create(rules::SHADOW))
             .expect("it is new");
         world
     }
