@@ -62,7 +62,11 @@ pub(crate) async fn play(seed: u64, program: &Program, keep: bool) -> Result<Ver
     verdict.tally = tally;
     verdict.calls = aws.calls().len() as u64;
     verdict.faults = plan.fired();
-    verdict.hit = std::mem::take(&mut points.lock().unwrap_or_else(PoisonError::into_inner).hit);
+    let Points { hit, unlisted, .. } =
+        std::mem::take(&mut *points.lock().unwrap_or_else(PoisonError::into_inner));
+    verdict.hit = hit;
+    let unlisted = unlisted.iter().map(|kind| format!("nobody is ever killed at {kind}: it is not in KINDS"));
+    verdict.findings.wrong.extend(unlisted);
     verdict.seconds = started.elapsed().as_secs_f64();
     if keep || !verdict.is_good() {
         write_evidence(&aws, folder.path())?;
