@@ -56,7 +56,7 @@ async fn two_workers_get_through_two_thousand_segments_that_wait_in_the_queue() 
 
 /// `cargo test --release --test it -- --ignored --nocapture two_million`
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes ten minutes without optimisation"]
+#[ignore = "takes nine minutes: a new copy takes 4,000 items a second"]
 async fn two_million_items_of_one_table_take_no_more_memory_than_a_few() {
     const ITEMS: u64 = 2_000_000;
     let item =
