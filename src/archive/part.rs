@@ -45,6 +45,10 @@ const SLACK_BYTES: u64 = 2 << 20;
 /// size: this keeps one without line breaks from filling the memory.
 pub const MAX_LINE_BYTES: usize = 16 << 20;
 
+/// The largest window of a zstd part that is read: 8 MiB, as level 19 has it (zstd, `ZSTD_getCParams`) and every decoder
+/// should support (RFC 8878, 3.1.1.1.2). A frame may ask for far more memory than that.
+const MAX_WINDOW_LOG: u32 = 23;
+
 /// What to do about a part that is not what was put.
 pub(super) const CHANGED: &str =
     "get an older version of the object back, or leave this backup and make another";
@@ -155,9 +159,7 @@ impl PartReader {
         }
         let bytes = io::Cursor::new(body);
         let decoder: Box<dyn Read + Send> = match compression {
-            Compression::Zstd(_) => {
-                Box::new(zstd::stream::read::Decoder::with_buffer(bytes).map_err(unreadable(key))?)
-            }
+            Compression::Zstd(_) => Box::new(zstd_decoder(bytes).map_err(unreadable(key))?),
             Compression::Gzip(_) => Box::new(MultiGzDecoder::new(bytes)),
         };
         Ok(Self { lines: BufReader::with_capacity(1 << 16, decoder) })
@@ -191,6 +193,14 @@ impl PartReader {
         }
         Ok(last)
     }
+}
+
+fn zstd_decoder(
+    bytes: io::Cursor<Bytes>,
+) -> io::Result<zstd::stream::read::Decoder<'static, io::Cursor<Bytes>>> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes)?;
+    decoder.window_log_max(MAX_WINDOW_LOG)?;
+    Ok(decoder)
 }
 
 /// A part as the record of its export lists it.
@@ -288,30 +298,54 @@ mod tests {
         assert_ne!(part().body.as_ptr(), held.body.as_ptr());
     }
 
+    /// A reader of text that is compressed as it comes, in a window of 2^`window_log` bytes.
+    fn reader_of(text: &[u8], window_log: u32) -> PartReader {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).expect("an encoder");
+        encoder.window_log(window_log).expect("a legal window");
+        encoder.write_all(text).expect("compressed");
+        let body = Bytes::from(encoder.finish().expect("compressed"));
+        let md5 = content_md5(&body);
+        PartReader::open("key", body, &md5, Compression::Zstd(1)).expect("opens")
+    }
+
     #[test]
     fn a_line_that_no_item_can_have_is_refused_before_it_fills_the_memory() {
         let text = vec![b' '; 8 * MAX_LINE_BYTES];
-        let body = Bytes::from(zstd::bulk::compress(&text, 1).expect("compressed"));
-        let open = || {
-            PartReader::open("key", body.clone(), &content_md5(&body), Compression::Zstd(1)).expect("opens")
-        };
         let mut line = Vec::new();
-        let error = open().next_line(&mut line).expect_err("refused");
+        let error = reader_of(&text, 19).next_line(&mut line).expect_err("refused");
         assert_eq!(error.to_string(), "a line is longer than an item can be");
         assert!(line.capacity() <= 2 * MAX_LINE_BYTES);
-        assert!(open().last_line().is_err());
+        assert!(reader_of(&text, 19).last_line().is_err());
     }
 
     #[test]
     fn the_longest_line_is_read() {
         let text = [vec![b' '; MAX_LINE_BYTES], b"\n".to_vec()].concat();
-        let body = Bytes::from(zstd::bulk::compress(&text, 1).expect("compressed"));
-        let md5 = content_md5(&body);
-        let mut reader = PartReader::open("key", body, &md5, Compression::Zstd(1)).expect("opens");
+        let mut reader = reader_of(&text, 19);
         let mut line = Vec::new();
         assert!(reader.next_line(&mut line).expect("readable"));
         assert_eq!(line.len(), MAX_LINE_BYTES);
         assert!(!reader.next_line(&mut line).expect("readable"));
+    }
+
+    #[test]
+    fn a_frame_that_asks_for_more_memory_than_any_level_does_is_refused() {
+        let refused = reader_of(b"{}\n", MAX_WINDOW_LOG + 1).last_line().expect_err("refused");
+        let error = unreadable("the/key")(refused);
+        let told = "part the/key cannot be decompressed: Frame requires too much memory for decoding";
+        assert!(error.in_full().contains(told), "{}", error.in_full());
+    }
+
+    #[test]
+    fn parts_of_the_highest_level_are_read() {
+        for compression in [Compression::Zstd(19), Compression::Gzip(9)] {
+            let mut writer =
+                PartWriter::new(compression, 1 << 20, &PartBuffers::default()).expect("a writer");
+            writer.append(&page(&[r#"{"pk":{"S":"a"}}"#])).expect("appended");
+            let part = writer.finish().expect("finished");
+            let mut reader = PartReader::open("key", part.body, &part.md5, compression).expect("opens");
+            assert_eq!(lines(&mut reader), [r#"{"Item":{"pk":{"S":"a"}}}"#]);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::reader::Reader;
 use super::value::{choice, whole_number};
 
-/// Levels above 19 want a window of 128 MiB and more from everyone who reads (zstd manual, `--ultra`).
+/// Levels above 19 want a window of 32 to 128 MiB from everyone who reads (zstd manual, `--ultra`).
 const ZSTD_LEVELS: RangeInclusive<i32> = 1..=19;
 const GZIP_LEVELS: RangeInclusive<u32> = 1..=9;
 
