@@ -93,6 +93,7 @@ fn every_test_that_shows_a_rule_or_a_survived_fault_is_there() {
 /// What shows something: files, tests with the name of their file before `::`, and tests by their names alone where
 /// `is_known` says so.
 fn assert_is_shown(what: &str, evidence: &'static str, is_known: impl Fn(&str) -> bool) {
+    assert!(evidence.contains('`'), "{what}: nothing shows it");
     for code in code_in(evidence) {
         let is_so = match code.split_once("::") {
             Some((file, test)) => {
