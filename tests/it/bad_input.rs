@@ -215,8 +215,7 @@ async fn bad_messages_go_to_the_dead_letter_queue_with_the_reason_and_the_worker
 
     world.send("trigger", "{}");
     world.until("the next run to finish", |world| world.keys("/report.json").len() == 2).await;
-    worker.signal("TERM");
-    worker.end().await.expect_code(0);
+    worker.stop().await;
     assert_eq!(bad.len(), buried(&world), "good messages are not buried");
 }
 

@@ -239,8 +239,7 @@ async fn resume_brings_a_run_forward_whose_messages_are_lost() {
     assert_eq!(world.object("/report.json").expect("it is there")["outcome"], "complete");
     assert_eq!(world.differences("orders").await, Vec::<String>::new());
     assert_eq!(world.bucket().overwritten(), Vec::<String>::new());
-    worker.signal("TERM");
-    worker.end().await.expect_code(0);
+    worker.stop().await;
 
     let over = world.run(&["resume", run.as_str()]).await.expect_code(64);
     assert!(over.stderr.contains("is over (complete)"), "{}", over.stderr);

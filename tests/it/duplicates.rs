@@ -142,8 +142,7 @@ fn delayed_scan(call: &loopback_aws::Call, delay: Duration) -> Option<Fault> {
 
 async fn stop(workers: impl IntoIterator<Item = crate::harness::Started>) {
     for worker in workers {
-        worker.signal("TERM");
-        worker.end().await.expect_code(0);
+        worker.stop().await;
     }
 }
 

@@ -338,8 +338,7 @@ async fn a_job_that_comes_as_a_poison_message_is_buried_with_the_reason_and_resu
     world.until("the run to finish", |world| world.object("/report.json").is_some()).await;
     assert_eq!(world.object("/report.json").expect("it is there")["outcome"], "complete");
     world.until("every message to be settled", |world| world.messages_left() == 0).await;
-    worker.signal("TERM");
-    worker.end().await.expect_code(0);
+    worker.stop().await;
     world.assert_copied().await;
     assert_eq!(world.bucket().overwritten(), [""; 0]);
 }
@@ -386,7 +385,7 @@ async fn dead_letters_of_earlier_runs_are_neither_lost_nor_doubled_and_do_nothin
     }
     let worker = world.start(&["worker"]);
     world.until("every message to be settled", |world| world.messages_left() == 0).await;
-    stop(worker).await;
+    worker.stop().await;
     assert_eq!(world.bucket().keys(), keys, "nothing was written for them");
     assert_eq!(letters(&world).map(|letters| letters.len()), [0; 4]);
     let since = &world.aws.calls()[copies..];
@@ -453,12 +452,7 @@ async fn work_until_reported(world: &World, reports: usize) {
     let worker = world.start(&["worker"]);
     world.until("the report", |world| world.keys("/report.json").len() == reports).await;
     world.until("every message to be settled", |world| world.messages_left() == 0).await;
-    stop(worker).await;
-}
-
-async fn stop(worker: crate::harness::Started) {
-    worker.signal("TERM");
-    worker.end().await.expect_code(0);
+    worker.stop().await;
 }
 
 fn tables(report: &Value) -> Vec<&Value> {

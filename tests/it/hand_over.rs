@@ -86,8 +86,7 @@ async fn of_needed_units_spent_when_killed_at(action: &'static str, fault: Fault
     let next = world.start(&["worker"]);
     world.until("the report", |world| world.object("/report.json").is_some()).await;
     world.until("every message to be settled", |world| world.messages_left() == 0).await;
-    next.signal("TERM");
-    next.end().await.expect_code(0);
+    next.stop().await;
 
     let report = world.object("/report.json").expect("it is there");
     let result = &report["tables"][0];

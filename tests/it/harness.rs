@@ -245,6 +245,12 @@ impl Started {
         assert!(kill.expect("kill is installed").success());
     }
 
+    /// Tells it to stop, and waits until it has.
+    pub(crate) async fn stop(self) {
+        self.signal("TERM");
+        self.end().await.expect_code(0);
+    }
+
     /// Waits for its end.
     pub(crate) async fn end(mut self) -> Ended {
         let child = self.0.take().expect("it has not ended");

@@ -43,8 +43,7 @@ async fn two_workers_get_through_two_thousand_segments_that_wait_in_the_queue() 
     world.until("the report", |world| !world.keys("/report.json").is_empty()).await;
     for (worker, watch) in workers.into_iter().zip(watches) {
         watch.end().assert_flat(MEBIBYTES, SLACK_MEBIBYTES);
-        worker.signal("TERM");
-        worker.end().await.expect_code(0);
+        worker.stop().await;
     }
     let report = world.object("/report.json").expect("it is there");
     assert_eq!(report["outcome"], "complete");
@@ -73,8 +72,7 @@ async fn two_million_items_of_one_table_take_no_more_memory_than_a_few() {
         .until_within(Duration::from_secs(900), "the report", |world| !world.keys("/report.json").is_empty())
         .await;
     watch.end().assert_flat(MEBIBYTES, SLACK_MEBIBYTES);
-    worker.signal("TERM");
-    worker.end().await.expect_code(0);
+    worker.stop().await;
     let report = world.object("/report.json").expect("it is there");
     assert_eq!((&report["outcome"], &report["tables"][0]["items_put"]), (&json!("complete"), &json!(ITEMS)));
     let copy: Value = world.dynamodb(BACKUP_ACCOUNT, "DescribeTable", &json!({ "TableName": "events" }));

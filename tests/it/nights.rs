@@ -143,8 +143,7 @@ async fn a_worker_that_dies_while_it_puts_makes_a_mass_change_look_no_smaller() 
 
     let next = world.start(&["worker"]);
     world.until("two reports", |world| world.keys("/report.json").len() == 2).await;
-    next.signal("TERM");
-    next.end().await.expect_code(0);
+    next.stop().await;
     let report = world.keys("/report.json").pop().expect("there are two");
     let report: Value = serde_json::from_slice(&world.bucket().get(&report).expect("there")).expect("JSON");
     let result = &report["tables"][0];

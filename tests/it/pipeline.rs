@@ -110,8 +110,7 @@ async fn of_two_triggers_at_the_same_moment_one_makes_the_run_and_one_is_skipped
     outcomes.sort();
     assert_eq!(outcomes, [r#""complete""#, r#""skipped""#]);
     for worker in workers {
-        worker.signal("TERM");
-        worker.end().await.expect_code(0);
+        worker.stop().await;
     }
 }
 
@@ -145,8 +144,7 @@ async fn a_worker_takes_a_trigger_in_each_of_its_envelopes() {
         world.send("trigger", &message);
         world.until("the report", |world| world.keys("/report.json").len() == number).await;
     }
-    worker.signal("TERM");
-    worker.end().await.expect_code(0);
+    worker.stop().await;
 
     let reports = world.keys("/report.json");
     let mut taken: Vec<usize> = reports

@@ -49,8 +49,7 @@ async fn assert_another_worker_finishes(world: &World) {
     world.assert_copied().await;
     assert_eq!(world.bucket().overwritten(), Vec::<String>::new());
     world.until("the queues to be empty", |world| world.messages_left() == 0).await;
-    worker.signal("TERM");
-    worker.end().await.expect_code(0);
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
