@@ -20,11 +20,7 @@ fn main() -> Result<ExitCode> {
     if let Some(exit) = program::run_if_asked() {
         return Ok(exit);
     }
-    let arguments: Vec<String> = std::env::args().collect();
-    let json = arguments.windows(2).any(|pair| pair == ["--output", "json"]);
-    let full = arguments.iter().any(|argument| argument == "--full");
-    let nights = nights_asked_for(&arguments)?;
-    ensure!(!full || nights.is_none(), "--nights plays with the dozen tables of the shop: leave out --full");
+    let Arguments { full, json, nights } = Arguments::read(std::env::args().skip(1))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match nights {
         Some(nights) => runtime.block_on(nights::play(nights, json)),
@@ -32,11 +28,36 @@ fn main() -> Result<ExitCode> {
     }
 }
 
-fn nights_asked_for(arguments: &[String]) -> Result<Option<u32>> {
-    let Some(place) = arguments.iter().position(|argument| argument == "--nights") else { return Ok(None) };
-    match arguments.get(place + 1).map(|number| number.parse()) {
-        Some(Ok(nights @ 1..)) => Ok(Some(nights)),
-        _ => bail!("--nights: give a number of nights, such as 4"),
+#[derive(Default)]
+struct Arguments {
+    full: bool,
+    json: bool,
+    nights: Option<u32>,
+}
+
+impl Arguments {
+    fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let mut read = Self::default();
+        while let Some(flag) = arguments.next() {
+            match flag.as_str() {
+                "--full" => read.full = true,
+                "--output" => match arguments.next().as_deref() {
+                    Some("json") => read.json = true,
+                    Some("text") => read.json = false,
+                    _ => bail!("--output: give text or json"),
+                },
+                "--nights" => match arguments.next().map(|number| number.parse()) {
+                    Some(Ok(nights @ 1..)) => read.nights = Some(nights),
+                    _ => bail!("--nights: give a number of nights, such as 4"),
+                },
+                _ => bail!("{flag} is unknown: --full, --nights <count> and --output json are"),
+            }
+        }
+        ensure!(
+            !read.full || read.nights.is_none(),
+            "--nights plays with the dozen tables of the shop: leave out --full"
+        );
+        Ok(read)
     }
 }
 
